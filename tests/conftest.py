@@ -7,4 +7,4 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 
 from jaxtyping import install_import_hook
 
-install_import_hook("effunet", "beartype.beartype")
+install_import_hook("effunet", "typecheck.check")

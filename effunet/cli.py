@@ -1,0 +1,220 @@
+"""The command line: words and options in, an exit code out; each command is in effunet.commands.
+
+Exit codes: 0 done, 2 usage, 3 data, 4 model, 5 memory, disk or permission, 6 diverged, 130 Ctrl-C;
+1 only for our own bugs. A fault is one line on standard error: what, where, how to mend it.
+"""
+
+import argparse
+import errno
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import NoReturn
+
+from effunet.errors import EffunetError, ResourceError
+
+MISSING_RESOURCE = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space",
+    errno.EACCES: "check its permissions",
+    errno.EPERM: "check its permissions",
+    errno.EROFS: "it lies on a read-only file system: name another place",
+    errno.ENOMEM: "free some memory",
+}
+"""Faults of the machine, not ours, and how to mend them."""
+
+STOPPED = 130
+
+MODEL = "segmenter.safetensors, or a run folder like runs/latest"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    # A training's options are key=value and Hydra's own: they pass by argparse untouched.
+    command = next((place for place, word in enumerate(words) if word[:1] != "-"), len(words))
+    ours, overrides = words[: command + 1], words[command + 1 :]
+    if ours[-1:] == ["train"] and not {"-h", "--help"} & set(ours):
+        return guarded(lambda: _train(overrides), debug="--debug" in ours)
+    arguments = _parser().parse_args(words)
+    command = import_module(f"effunet.commands.{arguments.command}")
+    return guarded(lambda: command.run(arguments), debug=arguments.debug)
+
+
+def guarded(work: Callable[[], int], *, debug: bool = False) -> int:
+    """Call a command and turn whatever it raises into one line and the right exit code.
+
+    Args:
+        work: returns an exit code.
+        debug: print the traceback of an error, too.
+    """
+    try:
+        code = work()
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # Whoever reads our output has seen enough (head, less); what is left goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (Exception, KeyboardInterrupt) as error:
+        if debug:
+            traceback.print_exc()
+        return _say(*_told(error))
+
+
+def _told(error: BaseException) -> tuple[str, int]:
+    """The line for a person, and the exit code."""
+    # Looked up and not imported: where torch is not loaded, the error is not torch's.
+    out_of_memory = getattr(sys.modules.get("torch"), "OutOfMemoryError", MemoryError)
+    match error:
+        case EffunetError():
+            return str(error), error.exit_code
+        case KeyboardInterrupt():
+            return "stopped", STOPPED
+        case OSError() if error.errno in MISSING_RESOURCE:
+            place = f"{error.filename}: " if error.filename else ""
+            mend = MISSING_RESOURCE[error.errno]
+            return f"{place}{error.strerror}: {mend}", ResourceError.exit_code
+        case _ if isinstance(error, MemoryError | out_of_memory) or "can't allocate" in str(error):
+            return "out of memory: use a smaller --tile, or --device cpu", ResourceError.exit_code
+        case _:
+            what = f"{type(error).__name__}: {error}"
+            return f"a bug of effunet, sorry: {what} (effunet --debug ... shows where)", 1
+
+
+def _say(text: str, code: int) -> int:
+    from effunet.commands.terminal import shown
+
+    print(f"effunet: {shown(text)}", file=sys.stderr)
+    return code
+
+
+def _train(overrides: list[str]) -> int:
+    from effunet.training.launch import main as train
+
+    return train(overrides)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One line, as for all other faults; argparse would print its usage before it."""
+        self.exit(2, f"effunet: {message}; see {self.prog} --help\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="effunet",
+        description="Semantic segmentation with EfficientNet encoders.",
+        epilog="effunet COMMAND --help says more of one command.",
+    )
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    _add_train(commands)
+    _add_evaluate(commands)
+    _add_predict(commands)
+    _add_info(commands)
+    return parser
+
+
+Commands = argparse._SubParsersAction  # pyright: ignore[reportPrivateUsage] - argparse names no other
+
+
+def _add_train(commands: Commands) -> None:
+    commands.add_parser(
+        "train",
+        help="train a segmenter: the same as python train.py, with the same key=value words",
+        add_help=False,
+    )
+
+
+def _add_evaluate(commands: Commands) -> None:
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="measure a segmenter on a dataset: IoU of each class, mIoU",
+        description="Measure a segmenter on one split of a dataset, images and labels at their "
+        "own size, and print the IoU of each class and the mIoU.",
+    )
+    _add_model(evaluate)
+    evaluate.add_argument(
+        "--data",
+        required=True,
+        metavar="NAME_OR_DIR",
+        help="a folder name under data/, or a directory with a dataset.yaml",
+    )
+    evaluate.add_argument("--root", type=Path, metavar="DIR", help="where the dataset's files lie")
+    evaluate.add_argument("--split", default="val", help="default: val")
+    evaluate.add_argument(
+        "--out", type=Path, metavar="DIR", help="write metrics.json and predictions.png here"
+    )
+    evaluate.add_argument("--json", action="store_true", help="print the metrics as JSON alone")
+    _add_inference(evaluate)
+
+
+def _add_predict(commands: Commands) -> None:
+    predict = commands.add_parser(
+        "predict",
+        help="segment images and folders of images",
+        description="Write a palette PNG for each image, at the image's own size: its values are "
+        "class indices, its palette the class colours. A folder's structure is kept.",
+    )
+    _add_model(predict)
+    predict.add_argument("images", nargs="+", type=Path, metavar="IMAGE_OR_DIR")
+    predict.add_argument("--out", type=Path, required=True, metavar="DIR", help="made if need be")
+    predict.add_argument(
+        "--overlay", action="store_true", help="also NAME_overlay.png: the colours on the image"
+    )
+    predict.add_argument(
+        "--probabilities",
+        action="store_true",
+        help="also NAME.npy: float16, classes x height x width",
+    )
+    predict.add_argument(
+        "--strict", action="store_true", help="stop at the first image that cannot be read"
+    )
+    _add_inference(predict)
+
+
+def _add_info(commands: Commands) -> None:
+    info = commands.add_parser(
+        "info",
+        help="what a segmenter is: classes, network, input, scores",
+        description="Tell what a segmenter file is, without loading its weights.",
+    )
+    _add_model(info)
+    info.add_argument("--json", action="store_true", help="print the file's metadata as JSON")
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", help=MODEL)
+    # Suppressed: this default would overwrite an `effunet --debug` before the command.
+    parser.add_argument(
+        "--debug",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="show the traceback of an error",
+    )
+
+
+def _add_inference(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--tile",
+        type=int,
+        metavar="N",
+        help="work in overlapping tiles of N x N pixels (a multiple of 32), for less memory",
+    )
+    parser.add_argument(
+        "--flip", action="store_true", help="average with the mirrored image: twice the time"
+    )
+    parser.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="default: auto, which is cuda where there is one",
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

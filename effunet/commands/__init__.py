@@ -1,0 +1,1 @@
+"""What each word after `effunet` does; the words and their options are in effunet.cli."""

@@ -1,0 +1,56 @@
+"""`effunet evaluate`: a segmenter on a split of a dataset -> table, metrics.json, a picture."""
+
+import json
+from argparse import Namespace
+
+from effunet import artifact
+from effunet.commands.terminal import console, progress, shown
+from effunet.errors import UsageError
+
+PICTURED = 5
+"""Images on the sheet, spread evenly over the split."""
+
+
+def run(arguments: Namespace) -> int:
+    """Measure, print the table (or JSON alone), and write the files where --out says."""
+    # A wrong model, dataset or folder is told at once, before torch takes its seconds to load.
+    artifact.inspect(arguments.model)
+    from effunet.data.dataset import open_dataset
+
+    dataset = open_dataset(arguments.data, arguments.split, arguments.root)
+    if arguments.out:
+        artifact.prepare_folder(arguments.out)
+
+    from effunet.evaluate import evaluate
+    from effunet.infer import check_tile, predict_mask
+    from effunet.pictures import Row, png, sheet
+    from effunet.segmenter import Segmenter
+
+    try:
+        check_tile(arguments.tile)
+    except ValueError as error:
+        raise UsageError(f"--{error}") from error
+    segmenter = Segmenter.load(arguments.model, arguments.device)
+    tile, flip = arguments.tile, arguments.flip
+    with progress(f"{dataset.name} {dataset.split}") as tell:
+        report = evaluate(segmenter, dataset, tile=tile, flip=flip, progress=tell)
+
+    out = console()
+    if arguments.json:
+        print(json.dumps(report.to_plain(), indent=1))
+    else:
+        where = f"{dataset.name}, split {dataset.split}"
+        out.print(f"{shown(arguments.model)} on {where}: {report.images} images, {report.how}\n")
+        out.print(report.table(plain=not out.is_terminal))
+    if arguments.out:
+        metrics = report.save(arguments.out)
+        rows: list[Row] = []
+        for index in sorted({i * len(dataset) // PICTURED for i in range(PICTURED)}):
+            sample = dataset[index]
+            predicted = predict_mask(segmenter, sample.image, tile=tile, flip=flip).cpu().numpy()
+            rows.append(Row(sample.name, sample.image, sample.mask, predicted))
+        picture = arguments.out / "predictions.png"
+        artifact.write(picture, png(sheet(rows, segmenter.labels)))
+        if not arguments.json:
+            out.print(f"\nwrote {shown(metrics)} and {shown(picture)}")
+    return 0

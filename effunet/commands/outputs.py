@@ -1,0 +1,102 @@
+"""Images and folders that a user names -> each image with a place of its own for its results."""
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from effunet.data.listing import EXTENSIONS
+from effunet.errors import DataError, UsageError
+
+MASK, OVERLAY, PROBABILITIES = ".png", "_overlay.png", ".npy"
+LONGEST_NAME = 255
+"""Bytes of a file name that the usual file systems allow."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One image, and where its results go: this path with an ending added."""
+
+    image: Path
+    stem: Path
+
+    def result(self, ending: str) -> Path:
+        """The file of one result."""
+        return self.stem.with_name(self.stem.name + ending)
+
+
+def plan(inputs: Sequence[Path], out: Path) -> list[Job]:
+    """Every image with a place below `out` that is its own: no result meets another or an input.
+
+    A folder's structure is kept. a.jpg gives a.png; where a.png stands beside it, both keep their
+    endings: a.jpg.png and a.png.png.
+    """
+    found: dict[Path, tuple[Path, Path]] = {}
+    for image, relative in _images(inputs, out):
+        found.setdefault(image.resolve(), (image, relative))
+    if not found:
+        named = ", ".join(map(str, inputs))
+        raise DataError(f"no images in {named}: looked for files ending in {' '.join(EXTENSIONS)}")
+    crowded = Counter(_key(relative.with_suffix("")) for _, relative in found.values())
+    taken = {_key(image) for image in found}
+    jobs: list[Job] = []
+    for image, relative in found.values():
+        short = relative.with_suffix("")
+        stem = out / _fitting(short if crowded[_key(short)] == 1 else relative)
+        job, number = Job(image, stem), 1
+        while taken & (results := _results(job)):
+            number += 1
+            job = Job(image, stem.with_name(f"{stem.name}-{number}"))
+        taken |= results
+        jobs.append(job)
+    return jobs
+
+
+def _images(inputs: Sequence[Path], out: Path) -> Iterator[tuple[Path, Path]]:
+    """Each image with its path below the input that led to it; folders in the order of names."""
+    for given in inputs:
+        if not given.is_dir():
+            if not given.exists():
+                raise DataError(f"no such image or folder: {given}")
+            yield given, Path(given.name)
+            continue
+        if given.resolve() == out.resolve():
+            raise UsageError(f"--out {out} is the folder of the images: name another")
+        # Links to folders are not followed, so a circle of them ends; hidden files are no images.
+        for folder, below, names in os.walk(given):
+            here = Path(folder)
+            below[:] = sorted(
+                name
+                for name in below
+                if name[0] != "." and (here / name).resolve() != out.resolve()
+            )
+            for name in sorted(names):
+                path = here / name
+                if name[0] != "." and path.suffix.lower() in EXTENSIONS and not _special(path):
+                    yield path, path.relative_to(given)
+
+
+def _special(path: Path) -> bool:
+    """A pipe or device: reading one could wait for ever. A broken link is a fault to be told."""
+    return path.exists() and not path.is_file()
+
+
+def _results(job: Job) -> set[str]:
+    real = Job(job.image, job.stem.parent.resolve() / job.stem.name)
+    return {_key(real.result(ending)) for ending in (MASK, OVERLAY, PROBABILITIES)}
+
+
+def _key(path: Path) -> str:
+    """Equal for two names that some file system takes for one (A.png and a.png)."""
+    return str(path).casefold()
+
+
+def _fitting(stem: Path) -> Path:
+    """The stem, cut where the longest ending would make a longer name than file systems take."""
+    name, room = os.fsencode(stem.name), LONGEST_NAME - len(OVERLAY) - len("-99999")
+    if len(name) <= room:
+        return stem
+    mark = "~" + hashlib.sha256(name).hexdigest()[:8]
+    return stem.with_name(name[: room - len(mark)].decode(errors="ignore") + mark)

@@ -1,0 +1,117 @@
+"""A folder of images and masks without dataset.yaml -> a Description, and lines that say what it took.
+
+Only what can be read from the masks without doubt is taken: two values 0 and 1 or 0 and 255, or
+consecutive indices with 255 for ignore. Everything else asks for a dataset.yaml, and says which.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from effunet.data.description import (
+    FILE_NAME,
+    LAYOUTS,
+    SPLITS,
+    Description,
+    Files,
+    read_description,
+)
+from effunet.data.files import read_raw_mask
+from effunet.data.listing import list_split
+from effunet.errors import DataError
+from effunet.labels import IGNORE, Color, LabelClass, LabelMap, RawValue, default_color, show_value
+
+MASKS_LOOKED_AT = 500
+"""So many masks, spread evenly, say which values there are; the preflight check reads the others."""
+
+
+def describe_folder(folder: Path) -> Description:
+    """The folder's own dataset.yaml, or what its {train,val,test}/{images,masks} let infer.
+
+    Raises:
+        DataError: no images, or masks that may mean several things; says what to write where.
+    """
+    file = folder / FILE_NAME
+    if file.is_file():
+        return read_description(file)
+    masks = _masks(folder)
+    looked_at = [masks[i * len(masks) // MASKS_LOOKED_AT] for i in range(MASKS_LOOKED_AT)]
+    if len(masks) <= MASKS_LOOKED_AT:
+        looked_at = masks
+    values = _values(looked_at, file)
+    labels, said = _labels(values, looked_at, file)
+    notice = (
+        f"no {FILE_NAME} in {folder}: from the values of {len(looked_at)} masks ({len(masks)} in "
+        f"all) took {said}; write {file} to say it otherwise"
+    )
+    name = folder.resolve().name or "folder"
+    return Description(name, labels, Files(), where=str(file), notices=(notice,))
+
+
+def _masks(folder: Path) -> list[Path]:
+    """All masks of all splits, in the first layout that finds any."""
+    if not folder.is_dir():
+        what = "is a file" if folder.exists() else "does not exist"
+        raise DataError(f"{folder} {what}: give a folder with {{train,val}}/{{images,masks}}")
+    found: list[Path] = []
+    missing = DataError("no split was looked for")
+    for split in SPLITS:
+        try:
+            found.extend(pair.mask for pair in list_split(folder, LAYOUTS, split).pairs)
+        except DataError as fault:
+            missing = missing if split == "test" else fault
+    if not found:
+        raise DataError(f"{missing}; or describe the folder in {folder / FILE_NAME}")
+    return found
+
+
+def _values(masks: Sequence[Path], file: Path) -> list[int]:
+    """Every integer that the masks hold."""
+    seen: set[int] = set()
+    for mask in masks:
+        raw = read_raw_mask(mask)
+        if raw.ndim == 3:
+            colors = np.unique(raw.reshape(-1, 3), axis=0)[:8].tolist()
+            raise DataError(
+                f"{mask} is a colour mask (its first colours: {', '.join(map(str, colors))}): write "
+                f"{file} with `classes: [{{name: ..., values: [{colors[0]}]}}, ...]`, a line a class"
+            )
+        seen.update(np.unique(raw).tolist())
+    return sorted(seen)
+
+
+def _labels(values: list[int], masks: Sequence[Path], file: Path) -> tuple[LabelMap, str]:
+    if values in ([0, 1], [0, 255]):
+        on = values[1]
+        ground = LabelClass("background", (0, 0, 0), (0,))
+        labels = LabelMap((ground, LabelClass("foreground", (255, 255, 255), (on,))))
+        return labels, f"two classes, background = 0 and foreground = {on}"
+    indices = [value for value in values if value != IGNORE]
+    count = indices[-1] + 1 if indices else 0
+    # Half of the indices may be absent from the masks looked at; more, and they are no indices.
+    if count < 2 or count > min(IGNORE, 2 * len(indices)):
+        shown = ", ".join(map(str, values[:20])) + (", ..." if len(values) > 20 else "")
+        entries = ", ".join(f"{{name: ..., values: [{value}]}}" for value in values[:3])
+        raise DataError(
+            f"the masks below {file.parent} hold the values {shown}, which are no class indices "
+            f"0, 1, 2, ...: write {file} with `classes: [{entries}, ...]`, one entry a class"
+        )
+    colors = _colors(masks[0], count)
+    classes = [LabelClass(f"class_{i}", color, (i,)) for i, color in enumerate(colors)]
+    ignore: tuple[RawValue, ...] = (IGNORE,)
+    said = f"{count} classes class_0 to class_{count - 1}, with 255 ignored"
+    absent = sorted(set(range(count)) - set(indices))
+    if absent:
+        said += f" (absent there: {', '.join(map(show_value, absent))})"
+    return LabelMap(tuple(classes), ignore), said
+
+
+def _colors(mask: Path, count: int) -> list[Color]:
+    """The palette of the mask file where it has one of that many colours, else our own."""
+    with Image.open(mask) as image:
+        palette = image.getpalette() or [] if image.mode == "P" else []
+    if len(palette) < 3 * count:
+        return [default_color(index + 1) for index in range(count)]
+    return [(palette[3 * i], palette[3 * i + 1], palette[3 * i + 2]) for i in range(count)]

@@ -1,0 +1,1 @@
+"""The parts of a procedural street: what stands where, and how each thing paints itself."""

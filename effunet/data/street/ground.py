@@ -1,0 +1,181 @@
+"""The ground plane: road, kerbs, pavements, markings, a crossing street, and the shadows on it all."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from effunet.data.street.brush import NEAR, Brush, Color, Label, Points
+from effunet.data.street.dice import Dice
+
+FAR = 140.0  # metres: where the street ends
+STATIONS = np.array([0.8, 1.2, 1.7, 2.5, 3.5, 5, 7, 10, 14, 19, 25, 33, 42, 53, 66, 82, 100, 120, FAR])
+
+
+@dataclass(frozen=True)
+class Road:
+    """The street's cross-section and colours; x in metres from the middle of the road."""
+
+    half: float  # half the carriageway
+    pavement: tuple[float, float]  # widths at left and right
+    lanes: int
+    drive: int  # side that traffic keeps to: -1 left, 1 right
+    asphalt: Color
+    paving: Color
+    verge: tuple[Color | None, Color | None]  # grass behind the pavement, left and right; None is paved
+    crossing: tuple[float, float] | None  # a street across, from z to z
+    zebra: float | None  # z of a zebra crossing
+    paint: Color
+
+    def edge(self, side: int) -> float:
+        """x where the pavement of a side ends and the plots begin."""
+        return side * (self.half + self.pavement[side > 0])
+
+
+def band(inner: float, outer: float, start: float = NEAR, end: float = FAR) -> Points:
+    """A strip along the road between two x, as a ground polygon that follows the bend."""
+    z = np.concatenate(([start], STATIONS[(STATIONS > start) & (STATIONS < end)], [end]))
+    there = np.stack([np.full(len(z), inner), z], 1)
+    back = np.stack([np.full(len(z), outer), z[::-1]], 1)
+    return np.concatenate([there, back])
+
+
+def rectangles(x: Sequence[tuple[float, float]], z: Sequence[tuple[float, float]]) -> Points:
+    """Ground rectangles (M, 4, 2); those behind the eye are left out, those half behind are cut."""
+    quads = [
+        ((a, max(c, NEAR)), (b, max(c, NEAR)), (b, d), (a, d))
+        for (a, b), (c, d) in zip(x, z, strict=True)
+        if d > NEAR
+    ]
+    return np.array(quads, np.float64).reshape(-1, 4, 2)
+
+
+def paint_ground(brush: Brush, road: Road, shadows: Sequence[Points], dice: Dice) -> NDArray[np.uint8]:
+    """Paint the plane, then light it row by row; the returned layer is 255 where sun is kept off."""
+    camera, canvas = brush.camera, brush.canvas
+    start = int(camera.project((0.0, 0.0, FAR))[1])
+    start = min(max(start, 0), camera.height)
+    canvas[start:, :, :3] = road.paving
+    canvas[start:, :, 3] = Label.Pavement
+
+    def lay(shape: Points, color: Color, label: Label) -> None:
+        brush.polygon(camera.ground(shape), (*color, int(label)))
+
+    for side, grass in zip((-1, 1), road.verge, strict=True):
+        if grass is not None:
+            lay(band(road.edge(side), side * 90.0), grass, Label.Tree)
+    if road.crossing is not None:
+        lay(rectangles([(-90, 90)], [road.crossing])[0], road.asphalt, Label.Road)
+    paint_paving(brush, road, dice)
+    lay(band(-road.half, road.half), road.asphalt, Label.Road)
+    paint_wear(brush, road, dice)
+    paint_kerbs(brush, road)
+    paint_markings(brush, road, dice)
+
+    shade = np.zeros((camera.height, camera.width), np.uint8)
+    for shadow in shadows:
+        cv2.fillPoly(shade, [camera.ground(shadow)], 255)
+    light_ground(brush, shade, start)
+    return shade
+
+
+def light_ground(brush: Brush, shade: NDArray[np.uint8], start: int) -> None:
+    """Turn the plane's own colours from row `start` on into lit ones behind air."""
+    light = brush.light
+    region = brush.canvas[start:, :, :3]
+    if not region.size:
+        return
+    clear = np.exp(-light.haze * brush.camera.row_distance()[start:])[:, None, None]
+    height = max(1.0, light.sun[1])
+    ambient = np.array(light.ambient) * clear
+    sunny = np.array(light.direct) * light.sun[1] * clear / height
+    air = (np.array(light.air) * (1.0 - clear) + 0.5).astype(np.float32)
+    lit = (shade[start:] == 0)[..., None]
+    factor = np.where(lit, (ambient + sunny).astype(np.float32), ambient.astype(np.float32))
+    region[...] = np.minimum(region * factor + air, 255)
+
+
+def paint_paving(brush: Brush, road: Road, dice: Dice) -> None:
+    """Joints between the slabs of the near pavement."""
+    pace = dice.pick((0.9, 1.5, 2.4))
+    joint = tuple(int(c * 0.8) for c in road.paving)
+    near = np.arange(1.0, 16.0, pace)
+    for side in (-1, 1):
+        inner, outer = side * road.half, road.edge(side)
+        x = [(inner, outer)] * len(near)
+        z = [(a, a + 0.05) for a in near]
+        brush.polygons(brush.camera.ground(rectangles(x, z)), (*joint, int(Label.Pavement)))
+        middle = (inner + outer) / 2
+        brush.polygon(
+            brush.camera.ground(band(middle, middle + 0.04, NEAR, 18.0)), (*joint, int(Label.Pavement))
+        )
+
+
+def paint_wear(brush: Brush, road: Road, dice: Dice) -> None:
+    """Repaired patches, a manhole and wheel tracks: all road, in other greys."""
+    for _ in range(dice.count(0, 5)):
+        x, z = dice.between(-road.half, road.half * 0.7), dice.between(2.0, 45.0)
+        wide, long = dice.between(0.6, road.half * 0.6), dice.between(1.0, 9.0)
+        tone = dice.between(0.78, 1.18)
+        color = tuple(min(255, int(c * tone)) for c in road.asphalt)
+        quad = rectangles([(x, min(x + wide, road.half))], [(z, z + long)])
+        brush.polygons(brush.camera.ground(quad), (*color, int(Label.Road)))
+    for _ in range(dice.count(0, 2)):
+        spot = brush.spot(dice.between(-road.half, road.half) * 0.8, dice.between(4.0, 18.0))
+        flat = brush.camera.eye * spot.scale / brush.camera.reach
+        axes = (max(1, int(spot.scale * 0.32)), max(1, int(spot.scale * 0.32 * flat)))
+        tone = tuple(int(c * 0.55) for c in road.asphalt)
+        center = (int(spot.column), int(spot.row))
+        cv2.ellipse(brush.canvas, center, axes, 0, 0, 360, (*tone, int(Label.Road)), -1)
+
+
+def paint_kerbs(brush: Brush, road: Road) -> None:
+    """A light stone edge, broken where a street crosses; gutters are darker road."""
+    spans = [(NEAR, FAR)]
+    if road.crossing is not None:
+        spans = [(NEAR, road.crossing[0]), (road.crossing[1], FAR)]
+    stone = tuple(min(255, int(c * 1.18) + 8) for c in road.paving)
+    gutter = tuple(int(c * 0.82) for c in road.asphalt)
+    for side in (-1, 1):
+        for start, end in spans:
+            if end <= start:
+                continue
+            edge = side * road.half
+            ground = brush.camera.ground
+            brush.polygon(ground(band(edge - side * 0.25, edge, start, end)), (*gutter, int(Label.Road)))
+            brush.polygon(ground(band(edge, edge + side * 0.28, start, end)), (*stone, int(Label.Pavement)))
+
+
+def paint_markings(brush: Brush, road: Road, dice: Dice) -> None:
+    """Lane lines, edge lines, a zebra, a stop line: road, in the colour of road paint."""
+    ink = (*road.paint, int(Label.Road))
+    ground = brush.camera.ground
+    dash, gap = dice.pick(((2.0, 4.0), (3.0, 3.0), (4.0, 2.0), (3.0, 6.0)))
+    phase = dice.between(-dash - gap, 0.0)
+    starts = np.arange(phase, 110.0, dash + gap)
+    stop = road.crossing
+    free = [s for s in starts if stop is None or s + dash < stop[0] - 2 or s > stop[1] + 1]
+    middle_solid = dice.chance(0.2)
+    for lane in range(1, road.lanes):
+        x = -road.half + 2 * road.half * lane / road.lanes
+        if middle_solid and 2 * lane == road.lanes:
+            for at in (x - 0.16, x + 0.10):
+                brush.polygon(ground(band(at, at + 0.12)), ink)
+        else:
+            z = [(s, s + dash) for s in free]
+            brush.polygons(ground(rectangles([(x - 0.07, x + 0.07)] * len(z), z)), ink)
+    if dice.chance(0.45):
+        yellow = (205, 170, 60) if dice.chance(0.5) else road.paint
+        for side in (-1, 1):
+            x = side * (road.half - 0.45)
+            brush.polygon(ground(band(x - 0.06, x + 0.06)), (*yellow, int(Label.Road)))
+    if road.zebra is not None:
+        stripes = np.arange(-road.half + 0.4, road.half - 0.5, 1.0)
+        z = [(road.zebra, road.zebra + 2.8)] * len(stripes)
+        brush.polygons(ground(rectangles([(x, x + 0.5) for x in stripes], z)), ink)
+    if stop is not None and stop[0] > 4:
+        lane = sorted((0.15 * road.drive, road.drive * (road.half - 0.3)))
+        line = rectangles([(lane[0], lane[1])], [(stop[0] - 1.4, stop[0] - 1.0)])
+        brush.polygons(ground(line), ink)

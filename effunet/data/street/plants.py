@@ -1,0 +1,168 @@
+"""Trees, bushes and hedges, cut from a few crowns that are grown once from noise."""
+
+from dataclasses import dataclass
+from functools import cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from effunet.data.street.brush import NEAR, Brush, Color, Label, Points
+from effunet.data.street.dice import Dice
+from effunet.data.street.sky import TILE, noise
+
+GREENS: tuple[Color, ...] = (
+    (74, 104, 46), (92, 118, 58), (58, 88, 44), (110, 122, 56), (64, 96, 62), (140, 112, 48), (86, 92, 52)
+)  # fmt: skip
+BARK: tuple[Color, ...] = ((92, 74, 58), (110, 98, 84), (70, 60, 50), (128, 116, 100))
+SIDE = 128  # pixels of a crown
+SHAPES = ("round", "tall", "cone", "bush")
+
+
+@cache
+def crowns(shape: str) -> tuple[NDArray[np.uint8], ...]:
+    """Crowns of a shape as SIDE x SIDE x 2: how surely leaves are there (> 127), and their light.
+
+    The bright side is at the right; flip for a sun at the left.
+    """
+    y, x = np.mgrid[:SIDE, :SIDE] * 2.0 / SIDE - 1.0 + 1.0 / SIDE
+    bodies = {
+        "round": 1.0 - np.sqrt(x * x + y * y * np.where(y > 0, 1.35, 1.0)),
+        "tall": 1.0 - np.sqrt((x * x) * (1.0 + 0.7 * np.abs(y)) + y * y),
+        "cone": 0.62 * (1.0 + y) - 1.25 * np.abs(x) + np.where(y > 0.9, -3.0 * (y - 0.9), 0.0),
+        "bush": 1.0 - np.maximum(np.sqrt(x * x + np.minimum(y, 0.0) ** 2), np.abs(x) * 1.05),
+    }
+    grown: list[NDArray[np.uint8]] = []
+    for number in range(4):
+        cut = noise(100 + number, 64, 0.8)[:SIDE, :SIDE] * 0.10
+        leaves = noise(200 + number, 128, 0.85)[:SIDE, :SIDE]
+        body = bodies[shape] * 1.1 - 0.16 + cut + 0.05 * leaves
+        light = 0.46 + 0.20 * x - 0.22 * y + 0.30 * cut * 5.0 + 0.13 * leaves
+        fields = np.stack([128.0 + 400.0 * body, 255.0 * light], -1)
+        grown.append(np.clip(np.floor(fields), 0, 255).astype(np.uint8))
+    return tuple(grown)
+
+
+@cache
+def _ramp() -> NDArray[np.float64]:
+    return np.linspace(0.28, 1.35, 16)[:, None]
+
+
+def stamp(
+    brush: Brush, shape: str, box: tuple[int, int, int, int], color: Color, z: float, lit: float, dice: Dice
+) -> None:
+    """Grow a crown into the pixel box (left, top, right, bottom), cut at the image's border."""
+    crown = dice.pick(crowns(shape))
+    flip = brush.light.sun[0] < 0
+    left, top, right, bottom = box
+    height, width = brush.canvas.shape[:2]
+    wide, tall = right - left, bottom - top
+    a, b, c, d = max(left, 0), max(top, 0), min(right, width), min(bottom, height)
+    if wide < 2 or tall < 2 or a >= c or b >= d:
+        return
+    # Only the part of the crown that is seen is enlarged: a tree beside us may be many times the image.
+    part = (
+        (a - left) * SIDE // wide, (b - top) * SIDE // tall,
+        -((left - c) * SIDE // wide), -((top - d) * SIDE // tall),
+    )  # fmt: skip
+    if flip:
+        crown = crown[:, ::-1]
+    cut = np.ascontiguousarray(crown[part[1] : part[3], part[0] : part[2]])
+    grown = cv2.resize(cut, (c - a, d - b), interpolation=cv2.INTER_LINEAR_EXACT)
+    inks = np.array([brush.ink([x * s for x in color], Label.Tree, z, lit) for s in _ramp()[:, 0]], np.uint8)
+    leafy = inks[grown[..., 1] >> 4]
+    cv2.copyTo(leafy, (grown[..., 0] > 127).astype(np.uint8), brush.canvas[b:d, a:c])
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A trunk and a crown, or, for a bush, the crown alone; all of it is labelled Tree."""
+
+    x: float
+    z: float
+    tall: float
+    wide: float
+    shape: str
+    color: Color
+    dice: Dice
+
+    @property
+    def far(self) -> float:
+        """Distance that decides when it is painted."""
+        return self.z
+
+    def shadow(self, sun: tuple[float, float, float]) -> Points:
+        """An oval of shade where the crown's shadow falls, and the trunk's streak."""
+        lift = 0.0 if self.shape == "bush" else 0.55 * self.tall
+        x, z = self.x - sun[0] / sun[1] * lift, self.z - sun[2] / sun[1] * lift
+        stretch = 0.4 * self.tall / sun[1] * 0.5 + 0.3 * self.wide
+        dx, dz = -sun[0] * stretch, -sun[2] * stretch
+        px, pz = dz * 0.6 + 0.1, -dx * 0.6 + 0.1
+        corners = [(x + dx, z + dz), (x + px + dx / 2, z + pz + dz / 2), (x + px - dx / 2, z + pz - dz / 2)]
+        corners += [(x - dx, z - dz), (x - px - dx / 2, z - pz - dz / 2), (x - px + dx / 2, z - pz + dz / 2)]
+        return np.maximum(np.array(corners), (-1e9, NEAR))
+
+    def paint(self, brush: Brush, lit: float) -> None:
+        """The trunk with two boughs, then the leaves."""
+        spot = brush.spot(self.x, self.z)
+        half = self.wide / 2
+        foot = 0.0
+        if self.shape != "bush":
+            foot = self.tall * (0.12 if self.shape == "cone" else self.dice.between(0.2, 0.36))
+            thick = 0.022 * self.tall + 0.04
+            bark = brush.ink(self.dice.pick(BARK), Label.Tree, self.z, 0.6 * lit)
+            lean = self.dice.between(-0.04, 0.04) * self.tall
+            fork, top = foot * 1.1, self.tall * 0.7
+            quads = [
+                [(-thick, 0), (thick, 0), (thick * 0.6 + lean, top), (-thick * 0.6 + lean, top)],
+                [(-thick, fork), (0, fork), (-half * 0.5, top), (-half * 0.6, top)],
+                [(0, fork), (thick, fork), (half * 0.6, top), (half * 0.5, top)],
+            ]
+            for quad in spot.pixels(quads):
+                brush.convex(quad, bark)
+        (left, top), (right, bottom) = spot.pixels([(-half, self.tall), (half, foot * 0.85)]).tolist()
+        stamp(brush, self.shape, (left, top, right + 1, bottom + 1), self.color, self.z, lit, self.dice)
+
+
+@dataclass(frozen=True)
+class Hedge:
+    """A clipped hedge along the street, from z to end at x."""
+
+    x: float
+    z: float
+    end: float
+    tall: float
+    color: Color
+    dice: Dice
+
+    @property
+    def far(self) -> float:
+        """Distance that decides when it is painted."""
+        return self.end
+
+    def shadow(self, sun: tuple[float, float, float]) -> Points:
+        """A strip beside it."""
+        dx = -sun[0] / sun[1] * self.tall
+        a, b = max(self.z, NEAR), max(self.end, NEAR)
+        return np.array([(self.x, a), (self.x, b), (self.x + dx, b), (self.x + dx, a)])
+
+    def paint(self, brush: Brush, lit: float) -> None:
+        """A face with a ragged top edge, and the near end."""
+        near = max(self.z, NEAR)
+        if self.end <= near:
+            return
+        side = 1.0 if self.x > 0 else -1.0
+        z = np.linspace(near, self.end, 14)
+        y = self.tall * (0.92 + 0.16 * self.dice.many(14))
+        top = np.stack([np.full(14, self.x), y, z], 1)
+        outline = np.concatenate([[(self.x, 0, near)], top, [(self.x, 0, self.end)]])
+        face = brush.ink(self.color, Label.Tree, near, lit * brush.facing(-side, 0.3, 0.0))
+        brush.polygon(brush.camera.project(outline), face)
+        back = self.x + side * 1.0
+        end = [(self.x, 0, near), (self.x, y[0], near), (back, y[0], near), (back, 0, near)]
+        dark = brush.ink([c * 0.8 for c in self.color], Label.Tree, near, lit * 0.3)
+        if self.z > NEAR:
+            brush.convex(brush.camera.project(end), dark)
+
+
+assert SIDE <= TILE

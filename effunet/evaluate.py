@@ -1,0 +1,176 @@
+"""Segmenter x dataset -> Report: one confusion matrix over all images, at the labels' own size.
+
+The same Report is what a training writes about its validation images.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Integer
+from rich import box
+from rich.table import Table
+from rich.text import Text
+from torch import Tensor
+
+from effunet import artifact
+from effunet.data.dataset import Dataset, Sample
+from effunet.errors import DataError, ModelError
+from effunet.infer import predict_mask
+from effunet.labels import LabelMap
+from effunet.metrics import ConfusionMatrix, Scores
+from effunet.segmenter import Segmenter
+
+SHOWN_DIFFERENCES = 6
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was counted, where and how."""
+
+    scores: Scores  # with the matrix that they follow from
+    labels: LabelMap
+    images: int
+    dataset: str
+    split: str
+    how: str = "whole images"
+
+    @classmethod
+    def from_matrix(
+        cls,
+        matrix: Integer[Tensor, "K K"],
+        labels: LabelMap,
+        *,
+        images: int,
+        dataset: str,
+        split: str,
+        how: str = "whole images",
+    ) -> "Report":
+        """Make the report of any evaluator that counts pixels (rows are the truth)."""
+        return cls(Scores.from_confusion(matrix), labels, images, dataset, split, how)
+
+    @property
+    def pixels(self) -> int:
+        """Pixels that were counted, which are those that are not ignored."""
+        return int(self.scores.confusion.sum())
+
+    def to_plain(self) -> dict[str, Any]:
+        """The contents of metrics.json; null stands for what has no value (an absent class)."""
+        where = {"images": self.images, "dataset": self.dataset, "split": self.split}
+        how = {"how": f"{self.how}; labels at their own size, never resized"}
+        return self.scores.to_plain(self.labels.names) | where | how
+
+    def table(self, *, plain: bool = False) -> Table:
+        """A line a class, and the means; plain: without rules and colours, for a file or a pipe."""
+        facts = self.to_plain()
+        table = Table(box=None if plain else box.SIMPLE_HEAD, pad_edge=False, show_footer=True)
+        counted = f"mIoU over {facts['counted']} of {len(self.labels)} classes"
+        table.add_column("class", counted, no_wrap=True)
+        table.add_column("IoU", percent(facts["miou"]), justify="right")
+        # The mean over the classes that have an accuracy: those that the truth holds.
+        table.add_column("accuracy", percent(facts["mean_accuracy"]), justify="right")
+        table.add_column("pixels", f"{self.pixels:,}", justify="right")
+        for entry in facts["classes"]:
+            table.add_row(
+                Text(entry["name"]),
+                percent(entry["iou"]),
+                percent(entry["accuracy"]),
+                f"{entry['pixels']:,}",
+            )
+        return table
+
+    def save(self, folder: Path) -> Path:
+        """Write metrics.json into a folder, which is made if need be; returns the file."""
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / "metrics.json"
+        text = json.dumps(self.to_plain(), indent=1, allow_nan=False, ensure_ascii=False)
+        artifact.write(file, (text + "\n").encode())
+        return file
+
+
+def evaluate(
+    segmenter: Segmenter,
+    dataset: Dataset,
+    *,
+    tile: int | None = None,
+    flip: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Report:
+    """Predict every image at its own size and count every pixel whose truth is known.
+
+    Args:
+        segmenter: its classes must be the dataset's, by name and order.
+        dataset: one split.
+        tile: predict in tiles of this size (`effunet.infer`); None: whole images.
+        flip: average with the mirrored image.
+        progress: called after each image with (images done, all images).
+
+    Raises:
+        ModelError: the segmenter's classes or channels are not those of the dataset.
+        DataError: an unreadable sample, or no pixel to count in the whole split.
+    """
+    check_fit(segmenter, dataset)
+    matrix = ConfusionMatrix(len(segmenter.labels)).to(segmenter.device)
+    for index, sample in enumerate(_one_ahead(dataset)):
+        prediction = predict_mask(segmenter, sample.image, tile=tile, flip=flip)
+        truth = torch.from_numpy(sample.mask).to(segmenter.device)
+        matrix.update(prediction[None], truth[None])
+        if progress is not None:
+            progress(index + 1, len(dataset))
+    how = f"tiles of {tile} pixels" if tile else "whole images"
+    report = Report.from_matrix(
+        matrix.compute(),
+        segmenter.labels,
+        images=len(dataset),
+        dataset=dataset.name,
+        split=dataset.split,
+        how=how + (", with the mirrored image" if flip else ""),
+    )
+    if report.pixels == 0:
+        raise DataError(
+            f"{dataset.name}, split {dataset.split}: nothing to count, mIoU n/a: all pixels of its "
+            f"{len(dataset)} images are ignored; check the classes' values in dataset.yaml"
+        )
+    return report
+
+
+def check_fit(segmenter: Segmenter, dataset: Dataset) -> None:
+    """Raise ModelError unless the segmenter can be measured on the dataset.
+
+    Equal numbers of classes in another order would give a number that looks like a bad network.
+    """
+    differences = segmenter.labels.differences(dataset.labels)
+    if differences:
+        shown = "; ".join(differences[:SHOWN_DIFFERENCES])
+        more = len(differences) - SHOWN_DIFFERENCES
+        shown += f"; and {more} more" if more > 0 else ""
+        raise ModelError(
+            f"the segmenter's classes (here) are not those of {dataset.name} (there): {shown}. "
+            "Name the dataset that it was trained on, or train one on this"
+        )
+    if segmenter.channels != dataset.channels:
+        raise ModelError(
+            f"the segmenter takes images of {segmenter.channels} channels, "
+            f"and {dataset.name} has {dataset.channels}: train one on this dataset"
+        )
+
+
+def percent(share: float | None) -> str:
+    """A share as '61.3 %', and '-' for what has no value."""
+    return "-" if share is None else f"{100 * share:.1f} %"
+
+
+def _one_ahead(dataset: Dataset) -> Iterator[Sample]:
+    """The samples in order; while one is worked on, a thread reads the next, and no more."""
+    with ThreadPoolExecutor(1) as reader:
+        coming = reader.submit(dataset.__getitem__, 0) if len(dataset) else None
+        for index in range(len(dataset)):
+            assert coming is not None
+            sample = coming.result()
+            if index + 1 < len(dataset):
+                coming = reader.submit(dataset.__getitem__, index + 1)
+            yield sample

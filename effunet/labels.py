@@ -1,0 +1,322 @@
+"""Raw values of mask files <-> class indices, with names and colours; one LabelMap per dataset.
+
+A raw value is what a mask file holds for a pixel: an integer, or a colour (r, g, b). Several raw
+values may mean one class. A class index is 0..K-1 in the order of the map; IGNORE marks pixels whose
+truth is unknown. The map travels inside a segmenter file as plain JSON (to_plain, from_plain).
+"""
+
+import difflib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import zip_longest
+from typing import Any, Literal, cast
+
+import numpy as np
+from jaxtyping import Bool, Int64, Integer, UInt8
+
+from effunet.errors import DataError
+
+IGNORE = 255
+"""Index of a pixel that is never counted; therefore a map has at most 255 classes, 0..254."""
+
+Color = tuple[int, int, int]
+RawValue = int | Color
+IndexMask = UInt8[np.ndarray, "H W"]
+ColorMask = UInt8[np.ndarray, "H W 3"]
+RawMask = Integer[np.ndarray, "H W"] | ColorMask
+
+# Below every integer that a mask can hold: a first key that nothing equals, so no table is empty.
+_NO_VALUE = np.iinfo(np.int64).min
+
+
+class UnknownValues(DataError):
+    """A mask holds raw values that its map neither knows nor ignores; counts has their pixels."""
+
+    def __init__(self, message: str, counts: Mapping[RawValue, int] | None = None) -> None:
+        super().__init__(message)
+        self.counts: dict[RawValue, int] = dict(counts or {})
+
+
+@dataclass(frozen=True)
+class LabelClass:
+    """One class: its name, the colour it is drawn in, and the raw values that mean it."""
+
+    name: str
+    color: Color
+    values: tuple[RawValue, ...]
+
+
+@dataclass(frozen=True)
+class LabelMap:
+    """The classes of a dataset in index order, and what becomes of every other raw value.
+
+    rest says what a raw value is that stands nowhere in the map: a fault ("error", so that a typo
+    or a resized mask cannot pass), or one more ignored value ("ignore").
+    """
+
+    classes: tuple[LabelClass, ...]
+    ignore: tuple[RawValue, ...] = ()
+    rest: Literal["error", "ignore"] = "error"
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.classes) <= IGNORE:
+            raise ValueError(
+                f"a map has 1 to {IGNORE} classes, got {len(self.classes)}: "
+                "several raw values may share one class"
+            )
+        for index, label in enumerate(self.classes):
+            if label.name in self.names[:index]:
+                raise ValueError(f"two classes are named {label.name!r}: rename or merge them")
+            if not label.values:
+                raise ValueError(f"class {label.name!r} has no raw values: list at least one")
+        owners: dict[RawValue, str] = {}
+        for owner, values in [*((c.name, c.values) for c in self.classes), ("ignore", self.ignore)]:
+            for value in values:
+                if value in owners:
+                    raise ValueError(
+                        f"raw value {show_value(value)} stands under {owners[value]!r} and under "
+                        f"{owner!r}: leave it in one place"
+                    )
+                owners[value] = owner
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The class names in index order."""
+        return tuple(c.name for c in self.classes)
+
+    @cached_property
+    def palette(self) -> UInt8[np.ndarray, "K 3"]:
+        """The class colours in index order."""
+        return np.array([c.color for c in self.classes], np.uint8)
+
+    @property
+    def knows_integers(self) -> bool:
+        """Whether integer masks (grey, palette, 16 bit) can mean a class here."""
+        return any(isinstance(value, int) for c in self.classes for value in c.values)
+
+    @property
+    def knows_colors(self) -> bool:
+        """Whether colour masks can mean a class here."""
+        return any(isinstance(value, tuple) for c in self.classes for value in c.values)
+
+    def encode(self, raw: RawMask) -> IndexMask:
+        """Class index of every pixel; exact, with no nearest colour and no clipping.
+
+        Raises:
+            UnknownValues: a raw value stands nowhere in the map, and rest is "error".
+        """
+        if raw.ndim == 2 and raw.dtype == np.uint8:
+            indices, known = (table[raw] for table in self._byte_tables)
+        else:
+            keys, meanings = self._color_keys if raw.ndim == 3 else self._integer_keys
+            packed = _pack(raw) if raw.ndim == 3 else raw.astype(np.int64)
+            place = np.searchsorted(keys, packed, side="right") - 1
+            indices, known = meanings[place], keys[place] == packed
+            indices[~known] = IGNORE
+        if self.rest == "error" and not known.all():
+            values, counts = np.unique(raw[~known], return_counts=True, axis=0)
+            raise _unknown({_plain_value(v): int(n) for v, n in zip(values, counts, strict=True)})
+        return indices
+
+    def decode(self, mask: IndexMask) -> RawMask:
+        """The first raw value of every pixel's class, as a benchmark server wants it.
+
+        IGNORE becomes the first ignored value, or 255 (white) where the map lists none.
+        Integers where every class has one, else colours.
+        """
+        kind = int if all(_first(c.values, int) is not None for c in self.classes) else tuple
+        firsts = [_first(c.values, kind) for c in self.classes]
+        if None in firsts:
+            raise ValueError("some classes have only integers, others only colours: no common mask")
+        ignored = _first(self.ignore, kind)
+        white: RawValue = IGNORE if kind is int else (IGNORE, IGNORE, IGNORE)
+        spare = [0 if kind is int else (0, 0, 0)] * (IGNORE - len(self))
+        table = np.array([*firsts, *spare, white if ignored is None else ignored])
+        return table.astype(np.min_scalar_type(table.max()))[mask]
+
+    def colorize(self, mask: IndexMask) -> ColorMask:
+        """The class colour of every pixel, for people to look at; IGNORE is black."""
+        table = np.zeros((256, 3), np.uint8)
+        table[: len(self)] = self.palette
+        return table[mask]
+
+    def differences(self, other: "LabelMap") -> list[str]:
+        """One line for every index whose name is another one in other; empty when all agree."""
+
+        def show(name: str | None) -> str:
+            return "nothing" if name is None else repr(name)
+
+        pairs = enumerate(zip_longest(self.names, other.names))
+        return [f"{i}: {show(a)} here, {show(b)} there" for i, (a, b) in pairs if a != b]
+
+    def to_plain(self) -> dict[str, Any]:
+        """The map in JSON types; from_plain gives it back."""
+        return {
+            "classes": [
+                {"name": c.name, "color": list(c.color), "values": [_jsonable(v) for v in c.values]}
+                for c in self.classes
+            ],
+            "ignore": [_jsonable(v) for v in self.ignore],
+            "rest": self.rest,
+        }
+
+    @classmethod
+    def from_plain(cls, plain: Any, where: str = "labels") -> "LabelMap":
+        """Read what to_plain wrote, or the same three keys of a dataset.yaml, checking all of it.
+
+        In a file of the user's own a class may be a bare name; its raw value is then its index,
+        and a class without a colour gets one that differs from the other defaults.
+
+        Raises:
+            DataError: names where, the key, the value and the mend.
+        """
+        table = read_table(plain, ("classes", "ignore", "rest"), where)
+        listed = table.get("classes")
+        if not isinstance(listed, list) or not listed:
+            raise DataError(f"{where}: classes must be a list with one entry per class")
+        classes = tuple(_read_class(entry, i, where) for i, entry in enumerate(listed))
+        ignore = _read_values(table.get("ignore", []), f"{where}: ignore")
+        rest = table.get("rest", "error")
+        if rest not in ("error", "ignore"):
+            raise DataError(f"{where}: rest must be error or ignore, got {rest!r}")
+        try:
+            return cls(classes, ignore, rest)
+        except ValueError as fault:
+            raise DataError(f"{where}: {fault}") from None
+
+    @cached_property
+    def _integer_keys(self) -> tuple[Int64[np.ndarray, " N"], UInt8[np.ndarray, " N"]]:
+        return self._keys({v: i for v, i in self._meanings.items() if isinstance(v, int)})
+
+    @cached_property
+    def _color_keys(self) -> tuple[Int64[np.ndarray, " N"], UInt8[np.ndarray, " N"]]:
+        colors = {v: i for v, i in self._meanings.items() if isinstance(v, tuple)}
+        return self._keys({r << 16 | g << 8 | b: i for (r, g, b), i in colors.items()})
+
+    @cached_property
+    def _byte_tables(self) -> tuple[UInt8[np.ndarray, " 256"], Bool[np.ndarray, " 256"]]:
+        """For each raw byte its class index, and whether the map knows it."""
+        indices, known = np.full(256, IGNORE, np.uint8), np.zeros(256, bool)
+        keys, meanings = self._integer_keys
+        bytewide = (keys >= 0) & (keys < 256)
+        indices[keys[bytewide]], known[keys[bytewide]] = meanings[bytewide], True
+        return indices, known
+
+    @property
+    def _meanings(self) -> dict[RawValue, int]:
+        meanings = {value: i for i, c in enumerate(self.classes) for value in c.values}
+        return meanings | dict.fromkeys(self.ignore, IGNORE)
+
+    @staticmethod
+    def _keys(
+        meanings: Mapping[int, int],
+    ) -> tuple[Int64[np.ndarray, " N"], UInt8[np.ndarray, " N"]]:
+        """Raw integers in ascending order, and what each means."""
+        keys = sorted(meanings)
+        indices = [IGNORE, *(meanings[key] for key in keys)]
+        return np.array([_NO_VALUE, *keys], np.int64), np.array(indices, np.uint8)
+
+
+def show_value(value: RawValue) -> str:
+    """A raw value as dataset.yaml writes it: 7, or [128, 64, 128]."""
+    return str(list(value)) if isinstance(value, tuple) else str(value)
+
+
+def default_color(index: int) -> Color:
+    """A colour for class index: its bits dealt out to red, green, blue from the highest bit down.
+
+    The rule of the Pascal VOC palette, so all 256 differ and neighbours differ strongly.
+    """
+    channels = [0, 0, 0]
+    for bit in range(8):
+        channels[bit % 3] |= (index >> bit & 1) << (7 - bit // 3)
+    return channels[0], channels[1], channels[2]
+
+
+def read_table(plain: Any, known: Collection[str], where: str) -> dict[str, Any]:
+    """Plain as a table that has no key but the known ones.
+
+    Raises:
+        DataError: it is no table, or a key is unknown; names the nearest right key.
+    """
+    if not isinstance(plain, dict):
+        raise DataError(f"{where}: expected keys ({', '.join(known)}), got {plain!r}")
+    table = cast(dict[str, Any], plain)
+    for key in table:
+        if key not in known:
+            near = difflib.get_close_matches(str(key), known, n=1)
+            mend = f"did you mean {near[0]!r}?" if near else f"the keys are {', '.join(known)}"
+            raise DataError(f"{where}: unknown key {key!r}; {mend}")
+    return table
+
+
+def _read_class(entry: Any, index: int, where: str) -> LabelClass:
+    if isinstance(entry, str):
+        entry = {"name": entry}
+    where = f"{where}: classes[{index}]"
+    table = read_table(entry, ("name", "color", "values"), where)
+    name = table.get("name")
+    if not isinstance(name, str) or not name.strip():
+        # YAML reads an unquoted no, yes, on or 3 as something else than text.
+        raise DataError(f'{where}: name must be text, got {name!r}: write name: "..."')
+    color = _read_value(table.get("color", list(default_color(index + 1))), f"{where}: color")
+    if isinstance(color, int):
+        raise DataError(f"{where}: color must be [r, g, b], got {color}")
+    return LabelClass(name, color, _read_values(table.get("values", [index]), f"{where}: values"))
+
+
+def _read_values(plain: Any, where: str) -> tuple[RawValue, ...]:
+    if not isinstance(plain, list):
+        raise DataError(f"{where} must be a list, got {plain!r}: write [{plain}]")
+    return tuple(_read_value(value, where) for value in cast(list[Any], plain))
+
+
+def _read_value(plain: Any, where: str) -> RawValue:
+    def whole(value: Any, least: int, most: int) -> bool:
+        # bool is an int to Python: true in a YAML list is a slip, not the raw value 1.
+        return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+
+    if whole(plain, -(2**31), 2**31 - 1):
+        return plain
+    if isinstance(plain, list | tuple):
+        channels = tuple(cast(Sequence[Any], plain))
+        if len(channels) == 3 and all(whole(channel, 0, 255) for channel in channels):
+            return cast(Color, channels)
+    raise DataError(f"{where}: {plain!r} is neither an integer nor [r, g, b] of 0..255")
+
+
+def _unknown(counts: dict[RawValue, int]) -> UnknownValues:
+    return UnknownValues(describe_unknown(counts), counts)
+
+
+def describe_unknown(counts: Mapping[RawValue, int]) -> str:
+    """What is unknown, with pixel counts, and the YAML line that ignores it."""
+    most = sorted(counts, key=lambda value: -counts[value])[:10]
+    found = ", ".join(f"{show_value(v)} ({counts[v]} px)" for v in most)
+    more = f" and {len(counts) - len(most)} more" if len(counts) > len(most) else ""
+    line = ", ".join(show_value(v) for v in most)
+    return (
+        f"the mask holds {found}{more}, which the label map does not know: list each under the "
+        f"`values` of its class, or write `ignore: [{line}]`"
+    )
+
+
+def _pack(raw: ColorMask) -> Int64[np.ndarray, "H W"]:
+    red, green, blue = (raw[..., channel].astype(np.int64) for channel in range(3))
+    return red << 16 | green << 8 | blue
+
+
+def _plain_value(value: Any) -> RawValue:
+    return tuple(int(v) for v in value) if np.ndim(value) else int(value)  # type: ignore[return-value]
+
+
+def _first(values: tuple[RawValue, ...], kind: type) -> RawValue | None:
+    return next((value for value in values if isinstance(value, kind)), None)
+
+
+def _jsonable(value: RawValue) -> int | list[int]:
+    return list(value) if isinstance(value, tuple) else value

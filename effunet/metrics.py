@@ -1,0 +1,181 @@
+"""Predicted and true masks in, one confusion matrix of a dataset out, and every score from it.
+
+The mIoU here is that of the segmentation benchmarks: pixels are summed over all images first, then
+one IoU per class, then the mean over the classes that occur (Everingham et al., the VOC challenge,
+2010). An average of per-image IoUs is a different, usually lower or higher, number.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torchmetrics import Metric
+
+from effunet.labels import IGNORE
+from effunet.tensors import Mask
+
+
+class ConfusionMatrix(Metric):
+    """Counts pixels in int64, rows the truth, columns the prediction; sums over processes."""
+
+    full_state_update = False
+    higher_is_better = None
+    is_differentiable = False
+    matrix: Tensor
+
+    def __init__(self, classes: int, ignore_index: int = IGNORE):
+        """Count `classes` classes; pixels whose truth is `ignore_index` are never counted."""
+        super().__init__()
+        if classes < 1:
+            raise ValueError(f"a confusion matrix needs at least 1 class, got {classes}")
+        self.classes = classes
+        self.ignore_index = ignore_index
+        self.add_state(
+            "matrix", torch.zeros(classes, classes, dtype=torch.int64), dist_reduce_fx="sum"
+        )
+
+    def update(self, prediction: Mask, target: Mask) -> None:
+        """Add one batch; both hold class indices, the target may hold ignore_index too.
+
+        Raises ValueError for different shapes or an index that is no class.
+        """
+        if prediction.shape != target.shape:
+            raise ValueError(
+                f"prediction and target must have one shape, "
+                f"got {tuple(prediction.shape)} and {tuple(target.shape)}"
+            )
+        if target.numel() == 0:
+            return
+        predicted = prediction.flatten().long()
+        truth = target.flatten().long()
+        # Ignored pixels get a row of their own, cut off below: cheaper than picking the others out.
+        rows = truth.where(truth != self.ignore_index, self.classes)
+        self._check("prediction", predicted, self.classes - 1)
+        self._check("target", rows, self.classes)
+        counts = torch.bincount(
+            rows * self.classes + predicted, minlength=(self.classes + 1) * self.classes
+        )
+        self.matrix += counts.view(self.classes + 1, self.classes)[:-1]
+
+    def compute(self) -> Tensor:
+        """The K x K counts so far, of all processes."""
+        return self.matrix
+
+    def set_dtype(self, dst_type: str | torch.dtype) -> "ConfusionMatrix":
+        """Stay int64: a float32 count stops growing at 2^24 = 16 777 216 pixels."""
+        return self
+
+    def _check(self, what: str, indices: Tensor, highest: int) -> None:
+        low, high = (int(bound) for bound in indices.aminmax())
+        if low < 0 or high > highest:
+            raise ValueError(
+                f"{what} holds class index {low if low < 0 else high}, "
+                f"but {self.classes} classes are 0 to {self.classes - 1} "
+                f"(and {self.ignore_index} for ignored truth)"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """What a confusion matrix says: fractions 0..1 in float64; NaN where nothing can be said."""
+
+    confusion: NDArray[np.int64]
+    """Pixels by (true class, predicted class)."""
+
+    @classmethod
+    def from_confusion(cls, matrix: NDArray[Any] | Tensor) -> "Scores":
+        """Read a K x K matrix of counts, rows the truth."""
+        counts = np.asarray(matrix.cpu() if isinstance(matrix, Tensor) else matrix)
+        if counts.ndim != 2 or counts.shape[0] != counts.shape[1]:
+            raise ValueError(f"a confusion matrix is square, got shape {counts.shape}")
+        if not np.issubdtype(counts.dtype, np.integer):
+            raise ValueError(f"a confusion matrix holds whole counts, got {counts.dtype}")
+        return cls(counts.astype(np.int64))
+
+    @property
+    def hits(self) -> NDArray[np.int64]:
+        """Rightly predicted pixels of each class."""
+        return np.diagonal(self.confusion)
+
+    @property
+    def pixels(self) -> NDArray[np.int64]:
+        """True pixels of each class."""
+        return self.confusion.sum(axis=1)
+
+    @property
+    def predicted(self) -> NDArray[np.int64]:
+        """Predicted pixels of each class."""
+        return self.confusion.sum(axis=0)
+
+    @property
+    def iou(self) -> NDArray[np.float64]:
+        """Intersection over union of each class; NaN for one in neither truth nor prediction."""
+        return _ratio(self.hits, self.pixels + self.predicted - self.hits)
+
+    @property
+    def dice(self) -> NDArray[np.float64]:
+        """2 x intersection over the sum of both areas (= F1); NaN as for `iou`."""
+        return _ratio(2 * self.hits, self.pixels + self.predicted)
+
+    @property
+    def accuracy(self) -> NDArray[np.float64]:
+        """Share of each class's true pixels that were found (recall); NaN without true pixels."""
+        return _ratio(self.hits, self.pixels)
+
+    @property
+    def miou(self) -> float:
+        """Mean IoU over the `counted` classes; NaN when there are none."""
+        return _mean(self.iou)
+
+    @property
+    def mean_accuracy(self) -> float:
+        """Mean `accuracy` over the classes with true pixels; NaN when there are none."""
+        return _mean(self.accuracy)
+
+    @property
+    def pixel_accuracy(self) -> float:
+        """Share of all counted pixels that are right; NaN when none was counted."""
+        return float(_ratio(self.hits.sum(), self.confusion.sum()))
+
+    @property
+    def counted(self) -> int:
+        """How many classes the mean IoU runs over: those in the truth or in the prediction."""
+        return int(np.isfinite(self.iou).sum())
+
+    def to_plain(self, names: Sequence[str]) -> dict[str, Any]:
+        """The scores as metrics.json holds them; null (None) where nothing can be said."""
+        if len(names) != len(self.confusion):
+            raise ValueError(f"{len(self.confusion)} classes need as many names, got {len(names)}")
+        per_class = zip(names, self.iou, self.accuracy, self.pixels, strict=True)
+        return {
+            "miou": _or_none(self.miou),
+            "counted": self.counted,
+            "pixel_accuracy": _or_none(self.pixel_accuracy),
+            "mean_accuracy": _or_none(self.mean_accuracy),
+            "pixels": int(self.confusion.sum()),
+            "classes": [
+                {"name": name, "iou": _or_none(iou), "accuracy": _or_none(found), "pixels": int(n)}
+                for name, iou, found, n in per_class
+            ],
+            "confusion": self.confusion.tolist(),
+        }
+
+
+def _ratio(part: Any, whole: Any) -> NDArray[np.float64]:
+    """Part / whole in float64, NaN (and no warning) where the whole is nothing."""
+    whole = np.asarray(whole, dtype=np.float64)
+    return np.divide(part, whole, out=np.full(whole.shape, np.nan), where=whole > 0)
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    """Mean of the finite values, NaN (and no warning) when there are none."""
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if finite.size else float("nan")
+
+
+def _or_none(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

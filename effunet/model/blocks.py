@@ -1,0 +1,155 @@
+"""The pieces of an EfficientNet: convolution with norm, squeeze-and-excitation, drop path, MBConv.
+
+A feature flows in, a feature flows out. Source: Tan & Le, EfficientNet (arXiv 1905.11946) and the
+authors' code; MBConv is from MobileNetV2 (arXiv 1801.04381, figure 4d), squeeze-and-excitation from
+arXiv 1709.01507, drop path (stochastic depth) from arXiv 1603.09382.
+"""
+
+import math
+from typing import Literal
+
+import torch.nn.functional as F
+from torch import nn
+
+from effunet.tensors import Feature
+
+Padding = Literal["same", "symmetric"]
+"""How a strided convolution pads: TensorFlow's SAME, by the actual size, or kernel // 2 around."""
+
+NORM_MOMENTUM = 0.01  # TensorFlow's decay 0.99 in torch's words
+SQUEEZE_RATIO = 0.25
+
+
+class StridedSameConv(nn.Conv2d):
+    """A convolution that pads as TensorFlow's SAME: to ceil(size / stride), the odd pixel last.
+
+    Only for strides above 1; at stride 1 with an odd kernel SAME is plain symmetric padding.
+    """
+
+    def forward(self, input: Feature) -> Feature:
+        """Pad by what this very size needs, then convolve."""
+        (kernel_h, kernel_w), (stride_h, stride_w) = self.kernel_size, self.stride
+        height, width = input.shape[-2:]
+        # Never negative, because no kernel here is smaller than its stride; plain arithmetic on the
+        # shape (no max, no branch), so that an export keeps it for every size.
+        vertical = kernel_h - stride_h + -height % stride_h
+        horizontal = kernel_w - stride_w + -width % stride_w
+        top, left = vertical // 2, horizontal // 2
+        return super().forward(F.pad(input, (left, horizontal - left, top, vertical - top)))
+
+
+class ConvNormAct(nn.Module):
+    """Convolution without bias, batch norm, and SiLU unless `act` is False."""
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int = 1,
+        *,
+        stride: int = 1,
+        groups: int = 1,
+        act: bool = True,
+        padding: Padding = "same",
+        eps: float = 1e-3,
+    ) -> None:
+        super().__init__()
+        if stride > 1 and padding == "same":
+            self.conv = StridedSameConv(inputs, outputs, kernel, stride, groups=groups, bias=False)
+        else:
+            self.conv = nn.Conv2d(
+                inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False
+            )
+        self.norm = nn.BatchNorm2d(outputs, eps=eps, momentum=NORM_MOMENTUM)
+        self.act = nn.SiLU(inplace=True) if act else nn.Identity()
+
+    def forward(self, feature: Feature) -> Feature:
+        """Convolve, normalise, activate."""
+        return self.act(self.norm(self.conv(feature)))
+
+
+class SqueezeExcite(nn.Module):
+    """Weigh each channel by a gate in (0, 1) that a small net computes from all channels' means."""
+
+    def __init__(self, width: int, squeezed: int) -> None:
+        super().__init__()
+        self.reduce = nn.Conv2d(width, squeezed, 1)
+        self.act = nn.SiLU(inplace=True)
+        self.expand = nn.Conv2d(squeezed, width, 1)
+
+    def forward(self, feature: Feature) -> Feature:
+        """Scale every channel of every image by its gate."""
+        mean = F.adaptive_avg_pool2d(feature, 1)
+        return feature * self.expand(self.act(self.reduce(mean))).sigmoid()
+
+
+class DropPath(nn.Module):
+    """In training, drop a whole branch for a share `rate` of the images; scale up the others."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        if not 0 <= rate < 1:
+            raise ValueError(f"a drop path rate is a share and must lie in [0, 1), got {rate}")
+        self.rate = rate
+
+    def forward(self, branch: Feature) -> Feature:
+        """Keep the expected value: a kept branch is divided by the chance to be kept."""
+        if not self.training or self.rate == 0:
+            return branch
+        keep = 1 - self.rate
+        kept = branch.new_empty(len(branch), 1, 1, 1).bernoulli_(keep)
+        return branch * (kept / keep)
+
+
+class MBConv(nn.Module):
+    """Mobile inverted bottleneck: expand, depthwise, squeeze-and-excite, project; plus shortcut.
+
+    The gate's inner width is a quarter of the block's INPUT width, not of the expanded one. The
+    shortcut exists where size and width stay the same, and only there can the branch be dropped.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        kernel: int,
+        stride: int,
+        expansion: int,
+        padding: Padding = "same",
+        eps: float = 1e-3,
+        drop_path: float = 0.0,
+    ) -> None:
+        super().__init__()
+        inner = inputs * expansion
+        self.expand = (
+            ConvNormAct(inputs, inner, padding=padding, eps=eps) if expansion > 1 else nn.Identity()
+        )
+        self.depthwise = ConvNormAct(
+            inner, inner, kernel, stride=stride, groups=inner, padding=padding, eps=eps
+        )
+        self.squeeze = SqueezeExcite(inner, max(1, int(inputs * SQUEEZE_RATIO)))
+        self.project = ConvNormAct(inner, outputs, act=False, padding=padding, eps=eps)
+        self.shortcut = stride == 1 and inputs == outputs
+        self.drop_path = DropPath(drop_path if self.shortcut else 0.0)
+
+    def forward(self, feature: Feature) -> Feature:
+        """Run the branch, and add the input where the shapes allow."""
+        branch = self.project(self.squeeze(self.depthwise(self.expand(feature))))
+        return feature + self.drop_path(branch) if self.shortcut else branch
+
+
+def init_weights(module: nn.Module) -> None:
+    """Draw fresh weights as the authors' code does: normal by fan-out, norms at identity.
+
+    For use with Module.apply. A depthwise filter feeds one channel, so its fan-out is its own area.
+    """
+    if isinstance(module, nn.Conv2d):
+        fan_out = math.prod(module.kernel_size) * module.out_channels // module.groups
+        nn.init.normal_(module.weight, std=math.sqrt(2 / fan_out))
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.Linear):
+        bound = 1 / math.sqrt(module.out_features)
+        nn.init.uniform_(module.weight, -bound, bound)
+        nn.init.zeros_(module.bias)

@@ -1,0 +1,77 @@
+"""The U-Net decoder: a pyramid in, one feature at the image's own size out.
+
+Function for function that of segmentation_models_pytorch's Unet, so that its weights fit. After
+Ronneberger et al., U-Net (arXiv 1505.04597), with a pretrained encoder as the contracting path.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from effunet.tensors import Feature, Pyramid
+
+UNET_WIDTHS = (256, 128, 64, 32, 16)
+
+
+class DecoderStep(nn.Module):
+    """Double the size, take in the skip where there is one, and mix by two 3x3 convolutions."""
+
+    def __init__(self, inputs: int, skip: int, outputs: int) -> None:
+        super().__init__()
+        self.conv1 = _conv_norm_relu(inputs + skip, outputs)
+        self.conv2 = _conv_norm_relu(outputs, outputs)
+
+    def forward(self, coarse: Feature, skip: Feature | None) -> Feature:
+        """Climb one level; a step without a skip doubles height and width."""
+        if skip is None:
+            mixed = F.interpolate(coarse, scale_factor=2.0, mode="nearest")
+        else:
+            # To the skip's own size, not by factor 2: an odd feature is half a pixel short below.
+            size = skip.shape[-2:]
+            mixed = torch.cat([F.interpolate(coarse, size=size, mode="nearest"), skip], dim=1)
+        return self.conv2(self.conv1(mixed))
+
+
+class UNetDecoder(nn.Module):
+    """Climb from the coarsest feature to the image's size, one skip a step and none in the last.
+
+    `pyramid` (widths of the features, finest first) and `widths` (of the steps, in the order of the
+    climb) are of equal length.
+    """
+
+    def __init__(self, pyramid: Sequence[int], widths: Sequence[int] = UNET_WIDTHS) -> None:
+        super().__init__()
+        if len(widths) != len(pyramid):
+            raise ValueError(
+                f"a decoder needs one width for each of the {len(pyramid)} pyramid levels, "
+                f"got {len(widths)}: {tuple(widths)}"
+            )
+        self.widths = tuple(widths)
+        *skips, coarsest = pyramid
+        inputs = (coarsest, *widths[:-1])
+        self.steps = nn.ModuleList(
+            DecoderStep(*step) for step in zip(inputs, (*reversed(skips), 0), widths, strict=True)
+        )
+        self.apply(_init_conv)
+
+    def forward(self, pyramid: Pyramid) -> Feature:
+        """Give the last step's feature, at twice the size of the pyramid's finest level."""
+        *skips, feature = pyramid
+        for step, skip in zip(self.steps, (*reversed(skips), None), strict=True):
+            feature = step(feature, skip)
+        return feature
+
+
+def _conv_norm_relu(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )
+
+
+def _init_conv(module: nn.Module) -> None:
+    if isinstance(module, nn.Conv2d):
+        nn.init.kaiming_uniform_(module.weight, mode="fan_in", nonlinearity="relu")

@@ -1,0 +1,195 @@
+"""EfficientNet: normalised images in; a pyramid of five features out, or class logits with a head.
+
+Source: Tan & Le, EfficientNet (arXiv 1905.11946); the numbers come from scaling.py.
+"""
+
+import dataclasses
+from collections.abc import Generator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from itertools import count
+from typing import Any, get_args
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from effunet.model.blocks import ConvNormAct, MBConv, Padding, init_weights
+from effunet.model.plain import check_number, fields_of
+from effunet.model.scaling import Plan, Skip, published, pyramid_stages, pyramid_widths
+from effunet.tensors import Feature, Normalised, Pyramid
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Numerics:
+    """What a set of weights was trained with, and is off without; by default as the authors did."""
+
+    padding: Padding = "same"  # of the strided convolutions
+    eps: float = 1e-3  # of every batch norm in the encoder
+    mean: tuple[float, ...] = IMAGENET_MEAN  # of images in 0..1; one a channel, or one for all
+    std: tuple[float, ...] = IMAGENET_STD
+
+    def __post_init__(self) -> None:
+        if self.padding not in get_args(Padding):
+            raise ValueError(f"padding must be 'same' or 'symmetric', got {self.padding!r}")
+        check_number("eps", self.eps, 0.0, 1.0)
+        for value in self.mean:
+            check_number("mean", value, -1e3, 1e3)
+        for value in self.std:
+            check_number("std", value, 1e-6, 1e3)
+        if not self.mean or len(self.mean) != len(self.std):
+            raise ValueError(
+                f"mean and std need one number a channel each, got {self.mean} and {self.std}"
+            )
+
+    def check_channels(self, channels: int) -> None:
+        """Refuse a mean that does not fit images of so many channels."""
+        if len(self.mean) not in (1, channels):
+            raise ValueError(
+                f"mean has {len(self.mean)} numbers for images of {channels} channels: "
+                f"give {channels}, or 1 for all, as Numerics.for_channels({channels}) does"
+            )
+
+    def to_plain(self) -> dict[str, Any]:
+        """Give the numerics as JSON types."""
+        return dataclasses.asdict(self) | {"mean": list(self.mean), "std": list(self.std)}
+
+    @classmethod
+    def from_plain(cls, plain: object, where: str = "numerics") -> "Numerics":
+        """Read what to_plain gave; a ValueError names `where`, key and value of what is wrong."""
+        values = fields_of(cls, plain, where)
+        for key in ("mean", "std"):
+            if not isinstance(values[key], list):
+                raise ValueError(f"{where}.{key} must be a list, got {values[key]!r}")
+            values[key] = tuple(values[key])
+        return cls(**values)
+
+    @classmethod
+    def for_channels(cls, channels: int) -> "Numerics":
+        """Give the default: ImageNet's mean and std for 3 channels, else 0.5 and 0.25 for all."""
+        return cls() if channels == 3 else cls(mean=(0.5,), std=(0.25,))
+
+
+class EfficientNet(nn.Module):
+    """The encoder: a stem that halves the image, and stages of MBConv blocks.
+
+    Without `classifier` it holds no parameter that features() does not use. `drop_path` (0.2 in
+    section 5.2) grows with depth: block i of n, counted from 0, drops its branch at the rate
+    drop_path * i / n. `checkpointing` keeps only the blocks' inputs in training and computes the rest a second time.
+    """
+
+    reduction = 32
+    """Input size / size of the coarsest feature, rounded up."""
+
+    def __init__(
+        self,
+        variant_or_plan: str | Plan,
+        *,
+        classifier: bool = False,
+        classes: int = 1000,
+        channels: int = 3,
+        numerics: Numerics | None = None,
+        drop_path: float = 0.2,
+        checkpointing: bool = False,
+        skip: Skip = "stem",
+    ) -> None:
+        super().__init__()
+        self.plan = (
+            published(variant_or_plan) if isinstance(variant_or_plan, str) else variant_or_plan
+        )
+        self.channels = channels
+        self.numerics = numerics or Numerics.for_channels(channels)
+        self.numerics.check_channels(channels)
+        if skip not in get_args(Skip):
+            raise ValueError(f"skip must be 'stem' or 'stage1', got {skip!r}")
+        self.skip: Skip = skip
+        self.checkpointing = checkpointing
+        self.widths = pyramid_widths(self.plan, skip)
+        taps = pyramid_stages(self.plan)
+        self._taps = taps[1:] if skip == "stem" else taps
+
+        padding, eps = self.numerics.padding, self.numerics.eps
+        width = self.plan.stem
+        self.stem = ConvNormAct(channels, width, 3, stride=2, padding=padding, eps=eps)
+        self.stages = nn.ModuleList()
+        index = count()
+        for stage in self.plan.stages:
+            blocks = nn.ModuleList()
+            for position in range(stage.repeats):
+                block = MBConv(
+                    width,
+                    stage.width,
+                    kernel=stage.kernel,
+                    stride=stage.stride if position == 0 else 1,
+                    expansion=stage.expansion,
+                    padding=padding,
+                    eps=eps,
+                    drop_path=drop_path * next(index) / self.plan.blocks,
+                )
+                blocks.append(block)
+                width = stage.width
+            self.stages.append(blocks)
+
+        self.head = ConvNormAct(width, self.plan.head, eps=eps) if classifier else None
+        self.dropout = nn.Dropout(self.plan.dropout)
+        self.classifier = nn.Linear(self.plan.head, classes) if classifier else None
+        self.apply(init_weights)
+
+    def features(self, image: Normalised) -> Pyramid:
+        """Compute the five features, finest first: reductions 2, 4, 8, 16, 32.
+
+        The reduction-2 one is the stem's or the first stage's, as `skip` says.
+        """
+        feature = self.stem(image)
+        pyramid = [feature] if self.skip == "stem" else []
+        for index, stage in enumerate(self.stages):
+            for block in stage.children():
+                feature = self._run(block, feature)
+            if index in self._taps:
+                pyramid.append(feature)
+        return tuple(pyramid)
+
+    def forward(self, image: Normalised) -> Float[Tensor, "B classes"]:
+        """Classify whole images; only for an encoder built with `classifier=True`."""
+        if self.head is None or self.classifier is None:
+            raise ValueError(
+                "this EfficientNet has no classifier: call .features(image), "
+                "or build it with classifier=True"
+            )
+        feature = self.head(self.features(image)[-1])
+        pooled = F.adaptive_avg_pool2d(feature, 1).flatten(1)
+        return self.classifier(self.dropout(pooled))
+
+    def _run(self, block: nn.Module, feature: Feature) -> Feature:
+        if not (self.checkpointing and self.training and torch.is_grad_enabled()):
+            return block(feature)
+        again = partial(_first_and_second_run, block)
+        return checkpoint(block, feature, use_reentrant=False, context_fn=again)
+
+
+def _first_and_second_run(
+    block: nn.Module,
+) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+    return nullcontext(), _statistics_kept(block)
+
+
+@contextmanager
+def _statistics_kept(block: nn.Module) -> Generator[None]:
+    # The second run of a checkpointed block sees the same batch, which must not enter the running
+    # statistics twice. Momentum 0 leaves them as they are; copying them back would break autograd,
+    # which watches the versions of the tensors it saved.
+    norms = [module for module in block.modules() if isinstance(module, nn.BatchNorm2d)]
+    before = [(norm, norm.momentum, norm.num_batches_tracked) for norm in norms]
+    for norm in norms:
+        norm.momentum, norm.num_batches_tracked = 0.0, None
+    try:
+        yield
+    finally:
+        for norm, momentum, counted in before:
+            norm.momentum, norm.num_batches_tracked = momentum, counted

@@ -1,0 +1,159 @@
+"""EffUNet: raw images of any size in, logits at the images' own size out.
+
+image --> normalise --> pad to a multiple of 32 --> encoder --> decoder --> head --> crop back
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from effunet.errors import ModelError
+from effunet.model.decoder import UNET_WIDTHS, UNetDecoder
+from effunet.model.encoder import EfficientNet, Numerics
+from effunet.model.plain import check_whole, fields_of
+from effunet.model.scaling import WIDEST, Plan, Skip
+from effunet.tensors import Image, Logits, Normalised
+
+MOST_CLASSES = 255  # a mask is uint8, and 255 means ignore
+
+
+@dataclass(frozen=True)
+class NetworkPlan:
+    """Every fact that decides an EffUNet but its weights; plain JSON in a segmenter file."""
+
+    encoder: Plan
+    classes: int
+    channels: int = 3
+    decoder: Literal["unet"] = "unet"
+    widths: tuple[int, ...] = UNET_WIDTHS  # of the decoder's steps, coarsest first
+    skip: Skip = "stem"
+    numerics: Numerics = field(default_factory=Numerics)  # fits 3 channels; see for_channels
+
+    def __post_init__(self) -> None:
+        check_whole("classes", self.classes, 1, MOST_CLASSES)
+        check_whole("channels", self.channels, 1, WIDEST)
+        if self.decoder != "unet":
+            raise ValueError(f"decoder must be 'unet', got {self.decoder!r}")
+        if self.skip not in get_args(Skip):
+            raise ValueError(f"skip must be 'stem' or 'stage1', got {self.skip!r}")
+        if len(self.widths) != len(UNET_WIDTHS):
+            raise ValueError(f"widths must be {len(UNET_WIDTHS)} numbers, got {self.widths}")
+        for width in self.widths:
+            check_whole("widths", width, 1, WIDEST)
+        self.numerics.check_channels(self.channels)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Give the plan as JSON types."""
+        return {
+            "encoder": self.encoder.to_plain(),
+            "classes": self.classes,
+            "channels": self.channels,
+            "decoder": self.decoder,
+            "widths": list(self.widths),
+            "skip": self.skip,
+            "numerics": self.numerics.to_plain(),
+        }
+
+    @classmethod
+    def from_plain(cls, plain: object, where: str = "network") -> "NetworkPlan":
+        """Read what to_plain gave; anything else is a ModelError that names key and value."""
+        try:
+            values = fields_of(cls, plain, where)
+            if not isinstance(values["widths"], list):
+                raise ValueError(f"widths must be a list, got {values['widths']!r}")
+            values["widths"] = tuple(values["widths"])
+            values["encoder"] = Plan.from_plain(values["encoder"], f"{where}.encoder")
+            values["numerics"] = Numerics.from_plain(values["numerics"], f"{where}.numerics")
+            return cls(**values)
+        except ValueError as fault:
+            raise ModelError(f"{where}: the plan cannot be built: {fault}") from fault
+
+
+class EffUNet(nn.Module):
+    """EfficientNet encoder, U-Net decoder, 3x3 head; normalisation and padding are part of it.
+
+    Takes raw images, uint8 or float in the same range 0..255. In training, batch norm needs more
+    than one value a channel: a batch of one image must be larger than `reduction` on a side.
+    """
+
+    reduction = EfficientNet.reduction
+
+    def __init__(
+        self, encoder: EfficientNet, classes: int, decoder: Literal["unet"] | Sequence[int] = "unet"
+    ) -> None:
+        super().__init__()
+        if encoder.classifier is not None:
+            raise ValueError(
+                "the encoder's classifier would never be used: build it with classifier=False"
+            )
+        widths = UNET_WIDTHS if decoder == "unet" else tuple(decoder)
+        self.plan = NetworkPlan(
+            encoder=encoder.plan,
+            classes=classes,
+            channels=encoder.channels,
+            widths=widths,
+            skip=encoder.skip,
+            numerics=encoder.numerics,
+        )
+        self.encoder = encoder
+        self.decoder = UNetDecoder(encoder.widths, widths)
+        self.mean: Tensor
+        self.std: Tensor
+        self.head = nn.Conv2d(widths[-1], classes, 3, padding=1)
+        nn.init.xavier_uniform_(self.head.weight)
+        nn.init.zeros_(self.head.get_parameter("bias"))
+        # Not among the weights: the plan says them, and two homes could disagree.
+        numerics = self.plan.numerics
+        self.register_buffer("mean", _per_channel(numerics.mean), persistent=False)
+        self.register_buffer("std", _per_channel(numerics.std), persistent=False)
+
+    @classmethod
+    def from_plan(
+        cls, plan: NetworkPlan, *, drop_path: float = 0.2, checkpointing: bool = False
+    ) -> "EffUNet":
+        """Build the network that a plan describes, with fresh weights."""
+        encoder = EfficientNet(
+            plan.encoder,
+            channels=plan.channels,
+            numerics=plan.numerics,
+            drop_path=drop_path,
+            checkpointing=checkpointing,
+            skip=plan.skip,
+        )
+        return cls(encoder, plan.classes, plan.widths)
+
+    def forward(self, image: Image) -> Logits:
+        """Score every pixel; any height and width from 1 up."""
+        height, width = image.shape[-2:]
+        pyramid = self.encoder.features(self.normalise(image))
+        logits = self.head(self.decoder(pyramid))
+        return logits[..., :height, :width]
+
+    def normalise(self, image: Image) -> Normalised:
+        """Bring raw images to what the encoder takes: normalised, sides a multiple of 32.
+
+        The border is continued to the right and below, so that no edge appears where none is.
+        """
+        height, width = image.shape[-2:]
+        # The cast comes first: the dtype of the weights decides, not that of the image.
+        normalised = (image.to(self.mean.dtype) - self.mean) / self.std
+        padding = (0, -width % self.reduction, 0, -height % self.reduction)
+        return F.pad(normalised, padding, mode="replicate")
+
+    def macs(self, height: int, width: int) -> int:
+        """Count the multiply-adds of one image of this size, without computing anything."""
+        with torch.device("meta"):
+            network = EffUNet.from_plan(self.plan).eval()
+            image = torch.empty(1, self.plan.channels, height, width)
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            network(image)
+        return counter.get_total_flops() // 2
+
+
+def _per_channel(values: Sequence[float]) -> Tensor:
+    return 255 * torch.tensor(values).view(1, -1, 1, 1)

@@ -1,0 +1,64 @@
+"""What the machine decides where the config leaves it open: devices, workers, precision, layout."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+import torch
+
+from effunet.training.schema import Config
+
+
+def devices(config: Config) -> int:
+    if config.devices is not None:
+        return config.devices
+    return torch.cuda.device_count() or 1 if config.accelerator != "cpu" else 1
+
+
+def _on_gpu(config: Config) -> bool:
+    return config.accelerator != "cpu" and torch.cuda.is_available()
+
+
+def workers(config: Config) -> int:
+    """Return how many processes read data; on two cores they would only take turns with training."""
+    if config.num_workers is not None:
+        return config.num_workers
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    return min(8, cores - 1) if cores > 2 else 0
+
+
+def precision(config: Config) -> Literal["32-true", "bf16-mixed", "16-mixed"]:
+    names = {"32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+    if config.precision != "auto":
+        return names[config.precision]
+    # Without matrix units for it, bf16 is slower than float32 on a CPU.
+    return names["bf16" if _on_gpu(config) and torch.cuda.is_bf16_supported() else "32"]
+
+
+def channels_last(config: Config) -> bool:
+    if config.channels_last is not None:
+        return config.channels_last
+    return True
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep Lightning's tips and its advice on what we decide ourselves off the screen."""
+    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*does not have many workers.*")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

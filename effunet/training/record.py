@@ -1,0 +1,163 @@
+"""What a run leaves behind: after each validation the numbers, the best segmenter, the pictures.
+
+validation --> metrics.csv, curves.png, predictions.png
+           --> segmenter.safetensors, metrics.json   (when the monitored score is the best yet)
+           --> checkpoints/last.ckpt                 (last, so that it never runs ahead)
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+
+from effunet.artifact import write
+from effunet.data.dataset import Dataset
+from effunet.evaluate import Report
+from effunet.infer import predict_mask
+from effunet.pictures import Row, curves, sheet
+from effunet.metrics import Scores
+from effunet.segmenter import Segmenter
+from effunet.training.module import Training
+from effunet.training.schema import Config
+
+LAST = Path("checkpoints") / "last.ckpt"
+
+
+class Record(pl.Callback):
+    """Writes the run folder; holds the history, so that a resumed run writes the same files."""
+
+    def __init__(self, folder: Path, config: Config, val: Dataset, steps_per_epoch: int) -> None:
+        """Record into `folder`; `val` gives the pictures and the class names."""
+        self.folder = folder
+        self.config = config
+        self.val = val
+        self.steps_per_epoch = steps_per_epoch
+        self.rows: list[dict[str, float | int | None]] = []
+        self.best: float | None = None
+        self.report: Report | None = None
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Turn the confusion matrix of this validation into files."""
+        assert isinstance(pl_module, Training)
+        matrix = pl_module.confusion.compute()  # every process takes part
+        if not trainer.is_global_zero:
+            return
+        report = Report.from_matrix(
+            matrix,
+            self.val.labels,
+            images=len(self.val),
+            dataset=self.val.name,
+            split=self.val.split,
+        )
+        row = self._row(report.scores, pl_module, trainer)
+        self.rows.append(row)
+        write(self.folder / "metrics.csv", _csv(self.rows).encode())
+        segmenter = Segmenter(pl_module.network, self.val.labels, self._facts(report))
+        if self._is_best(row):
+            self.report = report
+            segmenter.save(self.folder / "segmenter.safetensors")
+            report.save(self.folder)
+            self._draw(segmenter, pl_module)
+        pl_module.train_loss.reset()
+        trainer.save_checkpoint(self.folder / LAST)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Draw the curves once more, now whole."""
+        if trainer.is_global_zero and self.rows:
+            self._curves()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the history, as plain values."""
+        return {"rows": self.rows, "best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up the history of the run that is resumed."""
+        self.rows = list(state_dict["rows"])
+        self.best = state_dict["best"]
+
+    def _row(
+        self, scores: Scores, module: Training, trainer: pl.Trainer
+    ) -> dict[str, float | int | None]:
+        step = trainer.global_step
+        optimizers = trainer.optimizers
+        return {
+            "epoch": step / self.steps_per_epoch,
+            "step": step,
+            "lr": max(group["lr"] for group in optimizers[0].param_groups),
+            "train_loss": _finite(module.train_loss.mean()),
+            "val_loss": _finite(module.val_loss.mean()),
+            "miou": _finite(scores.miou),
+            "pixel_accuracy": _finite(scores.pixel_accuracy),
+            "mean_accuracy": _finite(scores.mean_accuracy),
+            **{
+                f"iou/{name}": _finite(float(iou))
+                for name, iou in zip(self.val.labels.names, scores.iou, strict=True)
+            },
+        }
+
+    def _is_best(self, row: dict[str, float | int | None]) -> bool:
+        value = row[self.config.monitor]
+        if value is None:
+            return not self.rows[:-1]
+        score = -value if self.config.monitor == "val_loss" else value
+        if self.best is not None and score <= self.best:
+            return False
+        self.best = score
+        return True
+
+    def _facts(self, report: Report) -> dict[str, Any]:
+        plain = report.to_plain()
+        shown = ("miou", "pixel_accuracy", "counted", "dataset", "split", "images")
+        return {
+            "dataset": self.config.dataset.name,
+            "training_size": list(self.config.dataset.crop),
+            "scores": {name: plain[name] for name in shown},
+        }
+
+    def _draw(self, segmenter: Segmenter, module: Training) -> None:
+        """Refresh the pictures; a full disk costs a picture, never the training."""
+        training = module.training
+        try:
+            sheet(self._pictures(segmenter), self.val.labels).save(self.folder / "predictions.png")
+            self._curves()
+        except OSError as error:
+            warnings.warn(f"{self.folder}: no pictures this time: {error}", stacklevel=1)
+        finally:
+            module.train(training)
+
+    def _pictures(self, segmenter: Segmenter) -> list[Row]:
+        rows: list[Row] = []
+        for index in _spread(len(self.val), 4):
+            sample = self.val[index]
+            prediction = predict_mask(segmenter, sample.image).cpu().numpy()
+            rows.append(Row(sample.name, sample.image, sample.mask, prediction))
+        return rows
+
+    def _curves(self) -> None:
+        curves(self.rows, self.folder / "curves.png")
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _spread(count: int, wanted: int) -> list[int]:
+    """Return the same few indices every time, spread over all images."""
+    return (
+        [count * place // wanted for place in range(wanted)] if count > wanted else [*range(count)]
+    )
+
+
+def _csv(rows: Sequence[dict[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

@@ -1,0 +1,25 @@
+"""Every file of conf/ composes into a config that passes its checks."""
+
+from pathlib import Path
+
+import pytest
+
+from effunet.training.launch import prepare
+from effunet.training.overrides import check, conf_folder
+
+FILES = sorted(conf_folder().glob("*/*.yaml"))
+
+
+@pytest.mark.parametrize("file", FILES, ids=[f"{f.parent.name}={f.stem}" for f in FILES])
+def test_every_option_of_every_group_composes(file: Path):
+    prepare()
+    words = [f"{file.parent.name}={file.stem}"]
+    if words == ["dataset=folder"]:
+        words.append("dataset.root=somewhere")
+    check(words, multirun=False)
+
+
+def test_conf_holds_what_the_doors_promise():
+    names = {f"{file.parent.name}={file.stem}" for file in FILES}
+    assert names >= {f"encoder=b{n}" for n in range(8)} | {"encoder=phi"}
+    assert names >= {f"dataset={n}" for n in ("synthetic", "camvid", "cityscapes", "folder")}

@@ -1,0 +1,12 @@
+"""The training door: `python train.py [encoder=b0..b7|phi] [dataset=NAME] [key=value ...]`.
+
+conf/ is composed by Hydra into one typed config, the config becomes a Run, and the Run is fitted.
+`python train.py --help` lists groups and keys; `-m` sweeps over several values.
+"""
+
+import sys
+
+from effunet.training.launch import main
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
