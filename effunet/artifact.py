@@ -9,7 +9,6 @@ import json
 import math
 import os
 import secrets
-import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -17,7 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
-from effunet.errors import ModelError, ResourceError, UsageError
+from effunet.errors import ModelError, ResourceError
 
 FILE_NAME = "segmenter.safetensors"
 FORMAT = "effunet-segmenter"
@@ -68,7 +67,7 @@ class Header:
 
 
 def library() -> str:
-    """What writes the file, like 'effunet 0.1.0'; a checkout that is not installed has no number."""
+    """What writes the file, like 'effunet 0.1.0'; only an installed one knows its number."""
     try:
         return f"effunet {version('effunet')}"
     except PackageNotFoundError:
@@ -86,17 +85,21 @@ def find(path: str | Path) -> Path:
             f"{path}: effunet fetches no segmenter from the network; download it and name the file"
         )
     given = Path(path)
-    if os.path.lexists(given) and not os.access(given, os.R_OK):
-        raise ResourceError(f"{given} may not be read (or is a broken link): check its permissions")
     if given.suffix.lower() in PICKLES:
         raise ModelError(
             f"{given}: a {given.suffix} file is a pickle and could run code while it is read; "
             f"name the run's {FILE_NAME}"
         )
-    file = given / FILE_NAME if given.is_dir() else given
-    if file.is_file():
-        return file
-    if given.is_dir():
+    try:
+        folder = given.is_dir()
+        file = given / FILE_NAME if folder else given
+        if file.is_file():
+            if not os.access(file, os.R_OK):
+                raise ResourceError(f"{file} may not be read: give yourself permission to it")
+            return file
+    except OSError as error:  # a name that no file can have
+        raise ModelError(f"no segmenter at {given}: {error.strerror}") from error
+    if folder:
         raise ModelError(f"no {FILE_NAME} in the folder {given}{_runs_below(given)}")
     raise ModelError(f"no segmenter at {given}: no such file or folder{_runs_below(given.parent)}")
 
@@ -209,25 +212,6 @@ def write(path: Path, data: bytes) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
-
-
-def prepare_folder(folder: Path) -> None:
-    """Make the folder and see that a file can be written there, before hours of work rely on it.
-
-    Raises:
-        UsageError: a file stands in the way.
-        ResourceError: not writable.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except (FileExistsError, NotADirectoryError) as error:
-        raise UsageError(f"--out {folder}: {error.filename} is a file: name a folder") from error
-    except OSError as error:
-        raise ResourceError(
-            f"--out {folder} is not writable ({error.strerror}): name another folder"
-        ) from error
 
 
 def _refuse(file: Path, why: str) -> NoReturn:

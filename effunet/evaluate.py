@@ -70,7 +70,7 @@ class Report:
         table = Table(box=None if plain else box.SIMPLE_HEAD, pad_edge=False, show_footer=True)
         counted = f"mIoU over {facts['counted']} of {len(self.labels)} classes"
         table.add_column("class", counted, no_wrap=True)
-        table.add_column("IoU", percent(facts["miou"]), justify="right")
+        table.add_column("IoU", percent(facts["miou"], none="n/a"), justify="right")
         # The mean over the classes that have an accuracy: those that the truth holds.
         table.add_column("accuracy", percent(facts["mean_accuracy"]), justify="right")
         table.add_column("pixels", f"{self.pixels:,}", justify="right")
@@ -159,9 +159,9 @@ def check_fit(segmenter: Segmenter, dataset: Dataset) -> None:
         )
 
 
-def percent(share: float | None) -> str:
+def percent(share: float | None, none: str = "-") -> str:
     """A share as '61.3 %', and '-' for what has no value."""
-    return "-" if share is None else f"{100 * share:.1f} %"
+    return none if share is None else f"{100 * share:.1f} %"
 
 
 def _one_ahead(dataset: Dataset) -> Iterator[Sample]:

@@ -1,12 +1,11 @@
 """Raw values of mask files <-> class indices, with names and colours; one LabelMap per dataset.
 
 A raw value is what a mask file holds for a pixel: an integer, or a colour (r, g, b). Several raw
-values may mean one class. A class index is 0..K-1 in the order of the map; IGNORE marks pixels whose
-truth is unknown. The map travels inside a segmenter file as plain JSON (to_plain, from_plain).
+values may mean one class. A class index is 0..K-1 in the order of the map; IGNORE marks pixels
+whose truth is unknown. The map travels inside a segmenter file as JSON (to_plain, from_plain).
 """
 
-import difflib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import zip_longest
@@ -16,6 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Int64, Integer, UInt8
 
 from effunet.errors import DataError
+from effunet.plain import is_whole, read_table, read_text
 
 IGNORE = 255
 """Index of a pixel that is never counted; therefore a map has at most 255 classes, 0..254."""
@@ -119,7 +119,8 @@ class LabelMap:
             indices[~known] = IGNORE
         if self.rest == "error" and not known.all():
             values, counts = np.unique(raw[~known], return_counts=True, axis=0)
-            raise _unknown({_plain_value(v): int(n) for v, n in zip(values, counts, strict=True)})
+            unknown = {_plain_value(v): int(n) for v, n in zip(values, counts, strict=True)}
+            raise UnknownValues(describe_unknown(unknown), unknown)
         return indices
 
     def decode(self, mask: IndexMask) -> RawMask:
@@ -237,32 +238,14 @@ def default_color(index: int) -> Color:
     return channels[0], channels[1], channels[2]
 
 
-def read_table(plain: Any, known: Collection[str], where: str) -> dict[str, Any]:
-    """Plain as a table that has no key but the known ones.
-
-    Raises:
-        DataError: it is no table, or a key is unknown; names the nearest right key.
-    """
-    if not isinstance(plain, dict):
-        raise DataError(f"{where}: expected keys ({', '.join(known)}), got {plain!r}")
-    table = cast(dict[str, Any], plain)
-    for key in table:
-        if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1)
-            mend = f"did you mean {near[0]!r}?" if near else f"the keys are {', '.join(known)}"
-            raise DataError(f"{where}: unknown key {key!r}; {mend}")
-    return table
-
-
 def _read_class(entry: Any, index: int, where: str) -> LabelClass:
     if isinstance(entry, str):
         entry = {"name": entry}
     where = f"{where}: classes[{index}]"
     table = read_table(entry, ("name", "color", "values"), where)
-    name = table.get("name")
-    if not isinstance(name, str) or not name.strip():
-        # YAML reads an unquoted no, yes, on or 3 as something else than text.
-        raise DataError(f'{where}: name must be text, got {name!r}: write name: "..."')
+    name = read_text(table, "name", where)
+    if not name:
+        raise DataError(f"{where}: the class needs a name")
     color = _read_value(table.get("color", list(default_color(index + 1))), f"{where}: color")
     if isinstance(color, int):
         raise DataError(f"{where}: color must be [r, g, b], got {color}")
@@ -276,33 +259,32 @@ def _read_values(plain: Any, where: str) -> tuple[RawValue, ...]:
 
 
 def _read_value(plain: Any, where: str) -> RawValue:
-    def whole(value: Any, least: int, most: int) -> bool:
-        # bool is an int to Python: true in a YAML list is a slip, not the raw value 1.
-        return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
-
-    if whole(plain, -(2**31), 2**31 - 1):
+    if is_whole(plain, -(2**31)):
         return plain
     if isinstance(plain, list | tuple):
         channels = tuple(cast(Sequence[Any], plain))
-        if len(channels) == 3 and all(whole(channel, 0, 255) for channel in channels):
+        if len(channels) == 3 and all(is_whole(channel, 0, 255) for channel in channels):
             return cast(Color, channels)
     raise DataError(f"{where}: {plain!r} is neither an integer nor [r, g, b] of 0..255")
 
 
-def _unknown(counts: dict[RawValue, int]) -> UnknownValues:
-    return UnknownValues(describe_unknown(counts), counts)
+def describe_unknown(counts: Mapping[RawValue, int], elsewhere: Iterable[RawValue] = ()) -> str:
+    """What one mask holds that its map does not know, and the YAML line that ends it.
 
-
-def describe_unknown(counts: Mapping[RawValue, int]) -> str:
-    """What is unknown, with pixel counts, and the YAML line that ignores it."""
+    elsewhere are unknown values of other masks, so that one line mends them all.
+    """
     most = sorted(counts, key=lambda value: -counts[value])[:10]
-    found = ", ".join(f"{show_value(v)} ({counts[v]} px)" for v in most)
-    more = f" and {len(counts) - len(most)} more" if len(counts) > len(most) else ""
-    line = ", ".join(show_value(v) for v in most)
-    return (
-        f"the mask holds {found}{more}, which the label map does not know: list each under the "
-        f"`values` of its class, or write `ignore: [{line}]`"
-    )
+    found = ", ".join(f"{show_value(value)} ({counts[value]} px)" for value in most)
+    more = f" and {len(counts) - len(most)} more values" if len(counts) > len(most) else ""
+    told = f"the mask holds {found}{more}, which the label map does not know: "
+    every = list(dict.fromkeys([*counts, *elsewhere]))
+    if len(every) > 20:
+        return told + (
+            f"{len(every)} such values look like a mask resized with interpolation or saved with "
+            "losses; make it again with nearest neighbour and PNG, or write `rest: ignore`"
+        )
+    line = ", ".join(map(show_value, sorted(every, key=str)))
+    return f"{told}list each under the `values` of its class, or write `ignore: [{line}]`"
 
 
 def _pack(raw: ColorMask) -> Int64[np.ndarray, "H W"]:

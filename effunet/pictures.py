@@ -86,7 +86,9 @@ def sheet(rows: Sequence[Row], labels: LabelMap, width: int = 1200) -> Image.Ima
         x, y = gap + left, top + down
         draw.rectangle((x, y, x + 16, y + 16), tuple(colour.tolist()), outline=QUIET)
         draw.text((x + 22, y), name, INK, font=small)
-    draw.text((gap, top + legend[-1][1] + 20), "black in the truth is not counted", QUIET, small)
+    draw.text(
+        (gap, top + legend[-1][1] + 20), "what is not counted is black in the truth", QUIET, small
+    )
     return picture
 
 
@@ -106,7 +108,11 @@ def curves(rows: Sequence[Mapping[str, Any]] | Path, file: Path) -> None:
     if isinstance(rows, Path):
         with rows.open(newline="", encoding="utf-8") as stream:
             rows = list(csv.DictReader(stream))
-    panels = {"loss": ("train_loss", "val_loss"), "validation mIoU": ("miou",), "rate": ("lr",)}
+    panels = {
+        "loss": ("train_loss", "val_loss"),
+        "validation mIoU": ("miou",),
+        "learning rate": ("lr",),
+    }
     figure = Figure(figsize=(12, 3.6), layout="constrained")
     FigureCanvasAgg(figure)
     for axes, (title, keys) in zip(figure.subplots(1, 3), panels.items(), strict=True):
@@ -120,7 +126,7 @@ def curves(rows: Sequence[Mapping[str, Any]] | Path, file: Path) -> None:
                 # One epoch is one dot: a line needs two.
                 marker = "o" if len(points) < 30 else None
                 axes.plot(*zip(*points, strict=True), label=key, marker=marker, markersize=3)
-        axes.set(title="learning rate" if title == "rate" else title, xlabel="epoch")
+        axes.set(title=title, xlabel="epoch")
         axes.grid(alpha=0.3)
         if title == "validation mIoU":
             axes.set_ylim(0, 1)

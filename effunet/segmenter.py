@@ -106,8 +106,14 @@ class Segmenter:
 
         Raises:
             DataError: a file that is missing, damaged, or of a kind that we do not read.
+            ModelError: a file, and a segmenter of images that are neither grey nor RGB.
             ValueError: an array of another type or number of channels.
         """
+        if not isinstance(image, ndarray) and self.channels not in (1, 3):
+            raise ModelError(
+                f"this segmenter takes images of {self.channels} channels, and files are read with "
+                "1 (grey) or 3 (RGB): from Python, give it an array"
+            )
         if isinstance(image, str | Path):
             return read_image(Path(image), self.channels)
         if isinstance(image, Pillow.Image):
@@ -119,7 +125,7 @@ class Segmenter:
             )
         if image.ndim == 2:
             image = image[..., None]
-        if image.ndim == 3 and image.shape[2] == 1 < self.channels == 3:
+        if image.ndim == 3 and image.shape[2] == 1 and self.channels == 3:
             image = np.repeat(image, 3, axis=2)
         if image.ndim != 3 or image.shape[2] != self.channels or 0 in image.shape:
             raise ValueError(

@@ -14,10 +14,11 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from tiny_segmenter import LABELS, random_image, saved, tiny_segmenter
+from tiny_segmenter import KEPT, LABELS, Patterns, random_image, saved, tiny_segmenter
 
 from effunet import artifact
 from effunet.errors import DataError, ModelError, ResourceError
+from effunet.evaluate import evaluate
 from effunet.segmenter import Segmenter, read_header
 
 FACTS = {"dataset": "streets", "training_size": [64, 96], "scores": {"miou": 0.5}}
@@ -81,7 +82,7 @@ def test_what_is_not_there_is_told_with_the_runs_that_are(tmp_path: Path) -> Non
     (tmp_path / "empty").mkdir()
     with pytest.raises(ModelError, match=r"no segmenter.safetensors in the folder .*train.py"):
         Segmenter.load(tmp_path / "empty")
-    with pytest.raises(ModelError, match="no such file"):
+    with pytest.raises(ModelError, match=r"no segmenter at .* too long"):
         Segmenter.load(tmp_path / ("long" * 200))
     (tmp_path / "broken").symlink_to("nowhere")
     with pytest.raises(ModelError, match="no such file"):
@@ -319,14 +320,29 @@ def test_grey_is_the_same_as_rgb_of_three_equal_channels() -> None:
     assert tiny_segmenter(channels=1)(grey).mask.shape == (40, 50)
 
 
-def test_an_image_is_turned_as_its_exif_says(tmp_path: Path) -> None:
+STORED = {
+    1: lambda seen: seen,
+    2: np.fliplr,
+    3: lambda seen: np.rot90(seen, 2),
+    4: np.flipud,
+    5: lambda seen: seen.swapaxes(0, 1),
+    6: np.rot90,
+    7: lambda seen: np.rot90(seen.swapaxes(0, 1), 2),
+    8: lambda seen: np.rot90(seen, -1),
+}
+"""How an upright picture lies in the file, by EXIF orientation (CIPA DC-008, tag 274)."""
+
+
+@pytest.mark.parametrize("orientation", STORED)
+def test_an_image_is_turned_as_its_exif_says(tmp_path: Path, orientation: int) -> None:
     segmenter, array = tiny_segmenter(), random_image(40, 50)
-    stored = Image.fromarray(np.rot90(array))
-    stored.getexif()[274] = 6  # to be turned by a quarter, clockwise
-    stored.save(tmp_path / "turned.png", exif=stored.getexif())
+    exif = Image.Exif()
+    exif[274] = orientation
+    file = tmp_path / "turned.png"
+    Image.fromarray(np.ascontiguousarray(STORED[orientation](array))).save(file, exif=exif)
     expected = segmenter(array).mask
-    assert np.array_equal(segmenter(tmp_path / "turned.png").mask, expected)
-    assert np.array_equal(segmenter(Image.open(tmp_path / "turned.png")).mask, expected)
+    assert np.array_equal(segmenter(file).mask, expected)
+    assert np.array_equal(segmenter(Image.open(file)).mask, expected)
 
 
 @pytest.mark.parametrize(
@@ -354,3 +370,17 @@ def test_the_format_s_numbers_are_those_that_files_in_the_world_have() -> None:
     assert (artifact.FORMAT, artifact.VERSION, artifact.METADATA_KEY) == (
         "effunet-segmenter", 1, "effunet",
     )  # fmt: skip
+
+
+def test_a_segmenter_of_five_channels_takes_arrays_alone(tmp_path: Path) -> None:
+    segmenter = tiny_segmenter(channels=5)
+    assert segmenter(random_image(33, 40, channels=5)).overlay().shape == (33, 40, 3)
+    with pytest.raises(ModelError, match=r"5 channels.*give it an array"):
+        segmenter(tmp_path / "a.png")
+
+
+def test_a_file_of_format_1_loads_for_ever_and_has_its_stored_miou() -> None:
+    segmenter = Segmenter.load(KEPT)
+    report = evaluate(segmenter, Patterns())
+    assert report.scores.miou == pytest.approx(segmenter.metadata["scores"]["miou"], abs=1e-6)
+    assert 0.1 < report.scores.miou < 0.9

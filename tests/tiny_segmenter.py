@@ -6,10 +6,16 @@ from typing import Any
 import numpy as np
 import torch
 
+from effunet.data.dataset import Dataset, Sample
+from effunet.evaluate import evaluate
 from effunet.labels import LabelClass, LabelMap
+from effunet.model.encoder import Numerics
 from effunet.model.network import EffUNet, NetworkPlan
 from effunet.model.scaling import Plan, Stage
 from effunet.segmenter import Segmenter
+
+KEPT = Path(__file__).parent / "fixtures" / "segmenter-format-1.safetensors"
+"""Written once by `python tests/tiny_segmenter.py` and never again: later versions must read it."""
 
 LABELS = LabelMap(
     (
@@ -37,8 +43,6 @@ def tiny_segmenter(
     seed: int = 0, labels: LabelMap = LABELS, channels: int = 3, **metadata: Any
 ) -> Segmenter:
     """Random weights from a seed, with statistics of norms that are not the identity."""
-    from effunet.model.encoder import Numerics
-
     torch.manual_seed(seed)
     plan = NetworkPlan(
         encoder=PLAN,
@@ -69,3 +73,23 @@ def saved(folder: Path, **options: Any) -> Path:
     file = folder / "segmenter.safetensors"
     tiny_segmenter(**options).save(file)
     return file
+
+
+class Patterns(Dataset):
+    """Three images and masks by arithmetic alone, the same for every version of every library."""
+
+    def __init__(self) -> None:
+        super().__init__("patterns", "val", LABELS, ["0", "1", "2"])
+
+    def __getitem__(self, index: int) -> Sample:
+        y, x, c = np.mgrid[0:48, 0:64, 0:3]
+        image = (y * 5 + x * 3 + c * 50 + (y // 8) * (x // 8) * (31 + index)) % 256
+        mask = (y // 8 + x // 16 + index)[..., 0] % 3
+        return Sample(image.astype(np.uint8), mask.astype(np.uint8), str(index))
+
+
+if __name__ == "__main__":
+    segmenter = tiny_segmenter(dataset="patterns", training_size=[48, 64])
+    segmenter.metadata["scores"] = {"miou": evaluate(segmenter, Patterns()).scores.miou}
+    KEPT.parent.mkdir(exist_ok=True)
+    segmenter.save(KEPT)

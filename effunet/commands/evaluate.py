@@ -1,9 +1,11 @@
 """`effunet evaluate`: a segmenter on a split of a dataset -> table, metrics.json, a picture."""
 
 import json
+import sys
 from argparse import Namespace
 
 from effunet import artifact
+from effunet.commands.outputs import prepare_folder
 from effunet.commands.terminal import console, progress, shown
 from effunet.errors import UsageError
 
@@ -18,8 +20,10 @@ def run(arguments: Namespace) -> int:
     from effunet.data.dataset import open_dataset
 
     dataset = open_dataset(arguments.data, arguments.split, arguments.root)
+    for notice in dataset.notices:
+        print(f"effunet: {shown(notice)}", file=sys.stderr)
     if arguments.out:
-        artifact.prepare_folder(arguments.out)
+        prepare_folder(arguments.out)
 
     from effunet.evaluate import evaluate
     from effunet.infer import check_tile, predict_mask

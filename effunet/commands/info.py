@@ -2,12 +2,14 @@
 
 import json
 from argparse import Namespace
+from collections.abc import Iterator
 from typing import Any
 
 from rich.text import Text
 
 from effunet import artifact
 from effunet.commands.terminal import console, count, shown
+from effunet.errors import ModelError
 
 
 def run(arguments: Namespace) -> int:
@@ -17,27 +19,39 @@ def run(arguments: Namespace) -> int:
     if arguments.json:
         print(json.dumps({"path": str(header.path), "bytes": header.size} | facts, indent=1))
         return 0
+    try:
+        lines = [*_lines(facts), *_classes(facts)]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ModelError(
+            f"{header.path} has a damaged description ({error!r}): give one that effunet wrote"
+        ) from error
     out = console()
     out.print(Text(f"{shown(header.path)}  {header.size / 1e6:.1f} MB", style="bold"))
-    for name, value in _lines(facts):
-        out.print(f"{name:<12}{shown(value)}")
-    out.print(f"{'classes':<12}{len(facts['labels']['classes'])}")
-    ious = {entry.get("name"): entry.get("iou") for entry in _scored(facts)}
-    width = max(len(entry["name"]) for entry in facts["labels"]["classes"])
-    for index, entry in enumerate(facts["labels"]["classes"]):
-        red, green, blue = entry["color"]
-        line = Text(f"{index:>5} ")
-        line.append("██" if out.is_terminal else f"#{red:02x}{green:02x}{blue:02x}")
-        if out.is_terminal:
-            line.stylize(f"rgb({red},{green},{blue})", 6)
-        line.append(f" {shown(entry['name']):<{width}}")
-        iou = ious.get(entry["name"])
-        line.append(f"  IoU {100 * iou:.1f} %" if isinstance(iou, int | float) else "")
+    for line in lines:
         out.print(line)
     return 0
 
 
-def _lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
+def _classes(facts: dict[str, Any]) -> Iterator[Text]:
+    """Index, colour, name and, where the training wrote it, IoU of each class."""
+    classes = facts["labels"]["classes"]
+    scored = (facts["scores"] or {}).get("classes", [])
+    ious = {entry["name"]: entry["iou"] for entry in scored}
+    width = max(len(shown(entry["name"])) for entry in classes)
+    yield _line("classes", str(len(classes)))
+    for index, entry in enumerate(classes):
+        red, green, blue = entry["color"]
+        line = Text(f"{index:>5} ")
+        # The block is for eyes, the number for everything else, a pipe among them.
+        line.append("\u2588\u2588 ", f"rgb({red:d},{green:d},{blue:d})")
+        line.append(f"#{red:02x}{green:02x}{blue:02x} {shown(entry['name']):<{width}}")
+        iou = ious.get(entry["name"])
+        line.append("" if iou is None else f"  IoU {100 * iou:.1f} %")
+        line.rstrip()
+        yield line
+
+
+def _lines(facts: dict[str, Any]) -> Iterator[Text]:
     network, macs = facts["network"], facts["macs"]
     encoder = network["encoder"]
     stages = len(encoder["stages"])
@@ -52,27 +66,31 @@ def _lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
         ]
     )
     widths = "-".join(map(str, network["widths"]))
-    return [
-        ("encoder", f"EfficientNet {encoder['name']}: {stages} stages, {blocks} blocks"),
-        ("decoder", f"{network['decoder']} {widths}, finest skip from {network['skip']}"),
-        ("parameters", f"{count(facts['parameters'])}"),
-        ("MACs", f"{count(macs['value'])} at {macs['height']} x {macs['width']}"),
-        ("input", f"any size, {facts['channels']} channels, {low}..{high}"),
-        ("", f"mean {_numbers(facts['mean'])}, std {_numbers(facts['std'])}, applied inside"),
-        ("trained", trained.strip()),
-        ("scores", _scores(facts["scores"])),
-    ]
+    yield _line("encoder", f"EfficientNet {encoder['name']}: {stages} stages, {blocks} blocks")
+    yield _line("decoder", f"{network['decoder']} {widths}, finest skip from {network['skip']}")
+    yield _line("parameters", count(facts["parameters"]))
+    yield _line("MACs", f"{count(macs['value'])} at {macs['height']} x {macs['width']}")
+    yield _line("input", f"any size, {facts['channels']} channels, {low}..{high}")
+    mean, std = _numbers(facts["mean"]), _numbers(facts["std"])
+    yield _line("", f"mean {mean}, std {std}, applied inside")
+    yield _line("trained", trained.strip())
+    yield _line("scores", _scores(facts["scores"]))
+
+
+def _line(name: str, value: str) -> Text:
+    return Text(f"{name:<12}{shown(value)}")
 
 
 def _scores(scores: dict[str, Any] | None) -> str:
-    """The shares among the scores, in the order in which the training wrote them."""
-    shares = {k: v for k, v in (scores or {}).items() if isinstance(v, float) and 0 <= v <= 1}
+    """The shares among the scores in the order in which the training wrote them, and on what."""
+    scores = scores or {}
+    shares = {k: v for k, v in scores.items() if isinstance(v, float) and 0 <= v <= 1}
     said = ", ".join(f"{key} {100 * value:.1f} %" for key, value in shares.items())
-    return said.replace("miou", "mIoU").replace("_", " ") or "none known"
-
-
-def _scored(facts: dict[str, Any]) -> list[dict[str, Any]]:
-    return (facts["scores"] or {}).get("classes", [])
+    where = [str(scores[key]) for key in ("dataset", "split") if scores.get(key)]
+    return (
+        said.replace("miou", "mIoU").replace("_", " ") + (f" on {' '.join(where)}" if where else "")
+        or "none known"
+    )
 
 
 def _numbers(values: list[float]) -> str:

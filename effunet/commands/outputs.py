@@ -2,13 +2,14 @@
 
 import hashlib
 import os
+import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from effunet.data.listing import EXTENSIONS
-from effunet.errors import DataError, UsageError
+from effunet.errors import DataError, ResourceError, UsageError
 
 MASK, OVERLAY, PROBABILITIES = ".png", "_overlay.png", ".npy"
 LONGEST_NAME = 255
@@ -54,12 +55,33 @@ def plan(inputs: Sequence[Path], out: Path) -> list[Job]:
     return jobs
 
 
+def prepare_folder(folder: Path) -> None:
+    """Make the folder and see that a file can be written there, before hours of work rely on it.
+
+    Raises:
+        UsageError: a file stands in the way.
+        ResourceError: not writable.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UsageError(f"--out {folder}: {error.filename} is a file: name a folder") from error
+    except OSError as error:
+        raise ResourceError(
+            f"--out {folder} is not writable ({error.strerror}): name another folder"
+        ) from error
+
+
 def _images(inputs: Sequence[Path], out: Path) -> Iterator[tuple[Path, Path]]:
     """Each image with its path below the input that led to it; folders in the order of names."""
     for given in inputs:
+        try:
+            given.stat()
+        except OSError as error:
+            raise DataError(f"no such image or folder: {given} ({error.strerror})") from error
         if not given.is_dir():
-            if not given.exists():
-                raise DataError(f"no such image or folder: {given}")
             yield given, Path(given.name)
             continue
         if given.resolve() == out.resolve():

@@ -10,7 +10,7 @@ from jaxtyping import Int
 from numpy import ndarray
 
 from effunet import artifact
-from effunet.commands.outputs import plan
+from effunet.commands.outputs import plan, prepare_folder
 from effunet.commands.terminal import console, progress, shown
 from effunet.errors import DataError, UsageError
 
@@ -23,7 +23,7 @@ def run(arguments: Namespace) -> int:
     # A wrong model, image or folder is told at once, before torch takes its seconds to load.
     artifact.inspect(arguments.model)
     jobs = plan(arguments.images, arguments.out)
-    artifact.prepare_folder(arguments.out)
+    prepare_folder(arguments.out)
 
     from effunet.commands.results import write_results
     from effunet.infer import check_tile

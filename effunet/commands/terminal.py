@@ -6,16 +6,21 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 PIPE_WIDTH = 200
 """Columns where there is no terminal: wide enough to break or shorten no class name."""
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Let the command line end the program; rich would end it with exit code 1."""
+        raise BrokenPipeError
+
+
 def console() -> Console:
     """Standard output; nothing in a text is taken for markup, not even a class named '[red]'."""
     width = None if sys.stdout.isatty() else PIPE_WIDTH
-    return Console(width=width, markup=False, highlight=False, emoji=False, soft_wrap=True)
+    return _Console(width=width, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
 @contextmanager
@@ -24,6 +29,15 @@ def progress(what: str) -> Generator[Callable[[int, int], None]]:
     if not sys.stderr.isatty():
         yield lambda done, total: None
         return
+    # Imported here: `info` draws no bar and starts sooner.
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     bar = Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True)
     with bar:

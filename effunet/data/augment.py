@@ -277,10 +277,10 @@ Every draw is a function of (seed, epoch, index of the image): the same for any 
 and processes, and after a resume.
 
 First the geometry, as one affine map from the crop into the image: scale, place, rotation, mirror;
-bilinear for the image, nearest for the mask. Pixels from outside the image are grey ({GREY}) and
-their label is ignore ({IGNORE}), never a class. The crop lies anywhere inside the scaled image;
-where that is smaller than the crop, the image lies anywhere inside the crop. Nothing is smoothed
-before, so scales below 0.5 alias.
+bilinear for the image, nearest for the mask. Pixels from outside the image are grey ({GREY}, until
+the colour steps) and their label is ignore ({IGNORE}), never a class. The crop lies anywhere inside
+the scaled image; where that is smaller than the crop, the image lies anywhere inside the crop.
+Nothing is smoothed before, so scales below 0.5 alias.
 
 Then the steps of the table, on the crop only, in this order, each with its own chance, by
 albumentations on uint8 pixels. Steps marked RGB are left out for images that do not have three

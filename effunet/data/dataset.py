@@ -1,8 +1,8 @@
 """A dataset's name or folder -> its samples: images with masks of class indices.
 
 open_dataset finds the description (data/NAME/dataset.yaml, or a folder's own) and the root folder,
-lists one split, and gives a Dataset, whose samples are read when they are asked for. Nothing is ever
-written into a user's folder.
+lists one split, and gives a Dataset, whose samples are read when they are asked for. Nothing is
+ever written into a user's folder.
 """
 
 import difflib
@@ -28,7 +28,7 @@ from effunet.data.files import MAX_PIXELS, read_image, read_mask
 from effunet.data.guess import describe_folder
 from effunet.data.listing import Listing, has_images, list_split
 from effunet.errors import DataError, UsageError
-from effunet.labels import IndexMask, LabelMap
+from effunet.labels import IndexMask, LabelMap, UnknownValues
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,10 @@ class FileDataset(Dataset):
 
     def read_mask(self, index: int) -> IndexMask:
         """The mask of a sample without its image."""
-        return read_mask(self.listing.pairs[index].mask, self.labels, self.max_pixels)
+        try:
+            return read_mask(self.listing.pairs[index].mask, self.labels, self.max_pixels)
+        except UnknownValues as fault:
+            raise UnknownValues(f"{fault} in {self.description.where}", fault.counts) from None
 
     def image_path(self, index: int) -> Path:
         """The image file of a sample."""
@@ -177,7 +180,7 @@ def size_mismatch(image: Path, seen: Sequence[int], mask: Path, labelled: Sequen
     """The line for an image and a mask of different size."""
     return (
         f"{image} is {seen[0]} x {seen[1]} (height x width) but {mask} is {labelled[0]} x "
-        f"{labelled[1]}: the two must agree pixel by pixel; export the mask again in the image's size"
+        f"{labelled[1]}: both must show the same pixels; export the mask in the image's size"
     )
 
 
@@ -204,8 +207,7 @@ def find_dataset(
     if variable and os.environ.get(variable):
         return description, [Path(os.environ[variable]).expanduser()]
     checkout = Path(effunet.__file__).parent.parent
-    places = {place.resolve(): place for place in (Path("data") / name, checkout / "data" / name)}
-    return description, list(places.values())
+    return description, [Path("data") / name, checkout / "data" / name]
 
 
 def _list(description: Description, origin: Files, places: list[Path], split: str) -> Listing:

@@ -14,10 +14,10 @@
         masks: "{split}/masks/*"
     root_env: STREETS                   # a variable that may name the root folder
 
-Patterns are relative to the root. `{split}` is the folder name of the split, `*` any text inside one
-name, `**` any number of folders (none too); a `*` that ends a pattern stands for a name without its
-extension, which may be that of any known image format. An image and a mask are a pair when their
-stars matched the same texts in the same order.
+Patterns are relative to the root. `{split}` is the folder name of the split, `*` any text inside
+one name, `**` any number of folders (none too); a `*` that ends a pattern stands for a name without
+its extension, which may be that of any known image format. An image and a mask are a pair when
+their stars matched the same texts in the same order.
 
 Instead of `layouts` and `root_env` a dataset may be made by a generator: `generator: street`,
 `size: [height, width]`, and `splits: {train: {seed: 1, images: 4096}, ...}`.
@@ -33,7 +33,8 @@ import yaml
 
 import effunet
 from effunet.errors import DataError
-from effunet.labels import LabelMap, read_table
+from effunet.labels import LabelMap
+from effunet.plain import is_whole, read_table, read_text
 
 FILE_NAME = "dataset.yaml"
 SPLITS = ("train", "val", "test")
@@ -106,20 +107,21 @@ class Description:
 
 
 def description_file(name: str) -> Path | None:
-    """The dataset.yaml of a known name: working directory, then checkout, then installed package."""
-    package = Path(effunet.__file__).parent
-    shelves = (Path("data"), package.parent / "data", package / "descriptions")
+    """The dataset.yaml of a name: in the working directory, the checkout, or the package."""
     # A name is one plain word; what has a separator or a dot in front is a path and no name.
     if not re.fullmatch(r"\w[\w.-]*", name):
         return None
-    return next((f for shelf in shelves if (f := shelf / name / FILE_NAME).is_file()), None)
+    return next((f for shelf in _shelves() if (f := shelf / name / FILE_NAME).is_file()), None)
 
 
 def known_names() -> list[str]:
     """Every name that description_file would find."""
+    return sorted({f.parent.name for shelf in _shelves() for f in shelf.glob(f"*/{FILE_NAME}")})
+
+
+def _shelves() -> tuple[Path, ...]:
     package = Path(effunet.__file__).parent
-    shelves = (Path("data"), package.parent / "data", package / "descriptions")
-    return sorted({f.parent.name for shelf in shelves for f in shelf.glob(f"*/{FILE_NAME}")})
+    return Path("data"), package.parent / "data", package / "descriptions"
 
 
 def read_description(file: Path) -> Description:
@@ -142,22 +144,20 @@ def read_description(file: Path) -> Description:
     if channels not in (1, 3):
         raise DataError(f"{where}: channels must be 3 (RGB) or 1 (grey), got {channels!r}")
     return Description(
-        name=_text(table, "name", where) or file.absolute().parent.name,
+        name=read_text(table, "name", where) or file.absolute().parent.name,
         labels=labels,
         origin=(_read_generated if "generator" in table else _read_files)(table, where),
         channels=channels,
-        title=_text(table, "title", where),
-        source=_text(table, "source", where),
-        licence=_text(table, "licence", where),
+        title=read_text(table, "title", where),
+        source=read_text(table, "source", where),
+        licence=read_text(table, "licence", where),
         where=where,
     )
 
 
 def _read_files(table: dict[str, Any], where: str) -> Files:
     if "size" in table:
-        raise DataError(
-            f"{where}: size belongs to a generator; images in files keep their own size"
-        )
+        raise DataError(f"{where}: size belongs to a generator; files keep their own size")
     layouts = LAYOUTS
     if "layouts" in table:
         listed = table["layouts"]
@@ -169,19 +169,19 @@ def _read_files(table: dict[str, Any], where: str) -> Files:
         splits = {split: split for split in cast(list[Any], splits)}
     if not isinstance(splits, dict) or not splits:
         raise DataError(
-            f"{where}: splits must be [train, val] or {{train: FOLDER}}, got {splits!r}"
+            f"{where}: splits must be [train, val] or {{train: FOLDER}}, not {splits!r}"
         )
     for split, folder in cast(dict[Any, Any], splits).items():
         if not isinstance(split, str) or not isinstance(folder, str):
             raise DataError(f"{where}: splits: {split!r}: {folder!r} must be text: quote it")
         if folder.startswith("/") or ".." in folder.split("/") or "*" in folder:
             raise DataError(f"{where}: splits: {split} must be a folder below the root: {folder!r}")
-    return Files(layouts, cast(dict[str, str], splits), _text(table, "root_env", where) or None)
+    return Files(layouts, cast(dict[str, str], splits), read_text(table, "root_env", where) or None)
 
 
 def _read_layout(plain: Any, where: str) -> Layout:
     table = read_table(plain, ("images", "masks"), where)
-    images, masks = _text(table, "images", where), _text(table, "masks", where)
+    images, masks = read_text(table, "images", where), read_text(table, "masks", where)
     for key, pattern in (("images", images), ("masks", masks)):
         if "*" not in pattern:
             raise DataError(f'{where}: {key} must be a pattern such as "{{split}}/{key}/*"')
@@ -193,8 +193,8 @@ def _read_layout(plain: Any, where: str) -> Layout:
     stars = [re.findall(r"\*+", pattern) for pattern in (images, masks)]
     if stars[0] != stars[1]:
         raise DataError(
-            f"{where}: images and masks pair by their stars, so both need the same ones in the same "
-            f"order, got {images!r} and {masks!r}"
+            f"{where}: images and masks pair by their stars, so both need the same ones in the "
+            f"same order, got {images!r} and {masks!r}"
         )
     return Layout(images, masks)
 
@@ -206,7 +206,7 @@ def _read_generated(table: dict[str, Any], where: str) -> Generated:
     if table["generator"] not in GENERATORS:
         raise DataError(f"{where}: generator must be street, got {table['generator']!r}")
     size = table.get("size")
-    if not isinstance(size, list) or len(size) != 2 or not all(_count(v) for v in size):
+    if not isinstance(size, list) or len(size) != 2 or not all(is_whole(v, 1) for v in size):
         raise DataError(f"{where}: size must be [height, width] in pixels, got {size!r}")
     splits = table.get("splits")
     if not isinstance(splits, dict) or not splits:
@@ -215,18 +215,7 @@ def _read_generated(table: dict[str, Any], where: str) -> Generated:
     for split, plain in cast(dict[str, Any], splits).items():
         entry = read_table(plain, ("seed", "images"), f"{where}: splits: {split}")
         seed, images = entry.get("seed"), entry.get("images")
-        if not (_count(seed) or seed == 0) or not _count(images):
+        if not is_whole(seed, 0) or not is_whole(images, 1):
             raise DataError(f"{where}: splits: {split} needs seed: 0 or more and images: 1 or more")
-        drawn[split] = Drawn(cast(int, seed), cast(int, images))
+        drawn[split] = Drawn(seed, images)
     return Generated(table["generator"], (size[0], size[1]), drawn)
-
-
-def _count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
-
-
-def _text(table: dict[str, Any], key: str, where: str) -> str:
-    value = table.get(key, "")
-    if not isinstance(value, str):
-        raise DataError(f'{where}: {key} must be text, got {value!r}: write {key}: "..."')
-    return value

@@ -5,17 +5,17 @@ grey area, a palette mask becomes colours, 16 bit are cut to 8, an orientation i
 
     images  EXIF orientation applied; 16 bit scaled by 1/257; grey, palette, CMYK, YCbCr and 1 bit
             converted; alpha dropped; floating point, 32 bit and several pages refused
-    masks   never turned by EXIF; grey, palette, 16 and 32 bit are indices, 1 bit is 0 and 1; colours
-            need a map of colours; formats that may lose pixels are refused
+    masks   never turned by EXIF; grey, palette, 16 and 32 bit are indices, 1 bit is 0 and 1;
+            colours need a map of colours; formats that may lose pixels are refused
 """
 
 import io
 import threading
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import cv2
 import numpy as np
@@ -23,7 +23,7 @@ from jaxtyping import Shaped, UInt8
 from PIL import Image, UnidentifiedImageError
 
 from effunet.errors import DataError, EffunetError, ResourceError
-from effunet.labels import IndexMask, LabelMap, RawMask, UnknownValues
+from effunet.labels import Color, IndexMask, LabelMap, RawMask, UnknownValues
 
 MAX_PIXELS = 500_000_000
 """Pixels of the largest image that is opened, unless a caller says otherwise."""
@@ -32,7 +32,7 @@ LOSSY = ("JPEG", "MPO", "JPEG2000", "WEBP", "AVIF")
 """Formats that may change the pixels that they store: a mask in them cannot be trusted."""
 
 Pixels = UInt8[np.ndarray, "H W C"]
-AnyPixels = Shaped[np.ndarray, "H W"] | Shaped[np.ndarray, "H W C"]
+AnyPixels = Shaped[np.ndarray, "H W"] | Shaped[np.ndarray, "H W S"]
 
 _MASK_MODES = ("L", "P", "1", "I", "I;16", "I;16L", "I;16B", "LA", "PA", "RGB", "RGBA")
 
@@ -117,13 +117,19 @@ def read_raw_mask(path: Path, as_colors: bool = False, max_pixels: int = MAX_PIX
         values = np.array(image)
         if image.mode in ("LA", "PA"):
             return values[..., 0]
-        # Pillow spreads grey of 2 and 4 bit over 0..255; the file holds 0..3 and 0..15.
-        bits = _bits(image, data) if image.mode == "L" else 8
-        return (
-            values // (255 // (2**bits - 1))
-            if bits < 8
-            else values.astype(values.dtype.newbyteorder("="))
-        )
+        if image.mode == "L" and (bits := _bits(image, data)) < 8:
+            # Pillow spreads grey of 2 and 4 bit over 0..255; the file holds 0..3 and 0..15.
+            return values // (255 // (2**bits - 1))
+        # 1 bit comes as bool, 16 bit of some files with the bytes of another machine.
+        return values.astype(np.uint8 if image.mode == "1" else values.dtype.newbyteorder("="))
+
+
+def read_palette(path: Path, max_pixels: int = MAX_PIXELS) -> list[Color]:
+    """The colours of a palette file in index order; none for other files."""
+    with _access(path), path.open("rb") as file, _opened(path, file, max_pixels) as image:
+        flat = image.getpalette() if image.mode == "P" else None
+    triples = np.array(flat or [], int).reshape(-1, 3).tolist()
+    return [(red, green, blue) for red, green, blue in triples]
 
 
 def read_size(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
@@ -136,12 +142,22 @@ def read_size(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
         return image.height, image.width
 
 
+def seems_cut(path: Path) -> bool:
+    """Whether the file's last bytes lack the mark that ends a JPEG or PNG; what follows it may."""
+    with _access(path), path.open("rb") as file:
+        start = file.read(8)
+        file.seek(max(0, path.stat().st_size - 4096))
+        end = file.read()
+    mark = {b"\xff\xd8\xff": b"\xff\xd9", b"\x89PN": b"IEND\xaeB`\x82"}.get(start[:3], b"")
+    return mark not in end
+
+
 def _plain_pixels(path: Path, image: Image.Image) -> AnyPixels:
     """8 bit grey (H W) or RGB (H W 3) of an image that Pillow decodes without loss."""
     if image.mode == "F" or (image.mode == "I" and image.format != "PNG"):
         raise DataError(
-            f"{path} has {'floating point' if image.mode == 'F' else '32 bit'} pixels, which have no "
-            "agreed range (and may be NaN): save it with 8 or 16 bit a channel"
+            f"{path} has {'floating point' if image.mode == 'F' else '32 bit'} pixels, which have "
+            "no agreed range (and may be NaN): save it with 8 or 16 bit a channel"
         )
     if image.mode.startswith("I"):
         return _scaled(np.array(image))
@@ -204,7 +220,9 @@ def _refuse_broken(format: str | None, data: bytes) -> None:
 
 
 @contextmanager
-def _opened(path: Path, file: BinaryIO, max_pixels: int) -> Iterator[Image.Image]:
+def _opened(
+    path: Path, file: io.BytesIO | io.BufferedReader, max_pixels: int
+) -> Generator[Image.Image]:
     """An image whose header has passed; what goes wrong while it is open becomes a DataError."""
     start = file.read(16)
     file.seek(0)
@@ -224,10 +242,12 @@ def _opened(path: Path, file: BinaryIO, max_pixels: int) -> Iterator[Image.Image
             yield image
     except EffunetError:
         raise
+    except MemoryError:
+        raise ResourceError(f"not enough memory to open {path}: cut it into tiles") from None
     except UnidentifiedImageError:
         raise DataError(
-            f"{path} is no image of a known format (it starts with {start!r}): restore it, or remove "
-            "it and its partner"
+            f"{path} is no image of a known format (it starts with {start!r}): restore it, or "
+            "remove it and its partner"
         ) from None
     except Exception as fault:
         # Whatever a decoder raises over a damaged file (OSError, SyntaxError, struct.error, ...).
@@ -237,7 +257,7 @@ def _opened(path: Path, file: BinaryIO, max_pixels: int) -> Iterator[Image.Image
 
 
 @contextmanager
-def _access(path: Path) -> Iterator[None]:
+def _access(path: Path) -> Generator[None]:
     try:
         yield
     except PermissionError:

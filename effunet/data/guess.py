@@ -1,4 +1,4 @@
-"""A folder of images and masks without dataset.yaml -> a Description, and lines that say what it took.
+"""A folder of images and masks without dataset.yaml -> a Description, and a line that says so.
 
 Only what can be read from the masks without doubt is taken: two values 0 and 1 or 0 and 255, or
 consecutive indices with 255 for ignore. Everything else asks for a dataset.yaml, and says which.
@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from effunet.data.description import (
     FILE_NAME,
@@ -18,13 +17,13 @@ from effunet.data.description import (
     Files,
     read_description,
 )
-from effunet.data.files import read_raw_mask
+from effunet.data.files import read_palette, read_raw_mask
 from effunet.data.listing import list_split
 from effunet.errors import DataError
 from effunet.labels import IGNORE, Color, LabelClass, LabelMap, RawValue, default_color, show_value
 
 MASKS_LOOKED_AT = 500
-"""So many masks, spread evenly, say which values there are; the preflight check reads the others."""
+"""So many masks, spread evenly, say which values there are; the preflight reads the others."""
 
 
 def describe_folder(folder: Path) -> Description:
@@ -75,8 +74,8 @@ def _values(masks: Sequence[Path], file: Path) -> list[int]:
         if raw.ndim == 3:
             colors = np.unique(raw.reshape(-1, 3), axis=0)[:8].tolist()
             raise DataError(
-                f"{mask} is a colour mask (its first colours: {', '.join(map(str, colors))}): write "
-                f"{file} with `classes: [{{name: ..., values: [{colors[0]}]}}, ...]`, a line a class"
+                f"{mask} is a mask of mode RGB (it holds {', '.join(map(str, colors))}): write "
+                f"{file} with `classes: [{{name: ..., values: [{colors[0]}]}}, ...]`, all classes"
             )
         seen.update(np.unique(raw).tolist())
     return sorted(seen)
@@ -110,8 +109,7 @@ def _labels(values: list[int], masks: Sequence[Path], file: Path) -> tuple[Label
 
 def _colors(mask: Path, count: int) -> list[Color]:
     """The palette of the mask file where it has one of that many colours, else our own."""
-    with Image.open(mask) as image:
-        palette = image.getpalette() or [] if image.mode == "P" else []
-    if len(palette) < 3 * count:
+    palette = read_palette(mask)
+    if len(palette) < count:
         return [default_color(index + 1) for index in range(count)]
-    return [(palette[3 * i], palette[3 * i + 1], palette[3 * i + 2]) for i in range(count)]
+    return palette[:count]

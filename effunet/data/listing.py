@@ -47,23 +47,23 @@ class Listing:
     images_wanted: str = ""
 
     def faults(self) -> list[str]:
-        """One line for every kind of file that has no partner, or too many."""
+        """One line for every kind of fault; twins first, since they leave others alone."""
         lines: list[str] = []
+        if self.twins:
+            same = [" = ".join(str(file) for file in twin) for twin in self.twins]
+            lines.append(
+                f"{_several(len(self.twins), 'name')} shared by several files: {shorten(same)}; "
+                "keep one of each, or rename (letter case and extension do not make a name)"
+            )
         if self.images_without_mask:
             lines.append(
                 f"{_several(len(self.images_without_mask), 'image')} without a mask: "
-                f"{_first(self.images_without_mask)}; add {self.masks_wanted}, or remove the image"
+                f"{shorten(self.images_without_mask)}; add {self.masks_wanted}, or remove the image"
             )
         if self.masks_without_image:
             lines.append(
                 f"{_several(len(self.masks_without_image), 'mask')} without an image: "
-                f"{_first(self.masks_without_image)}; add {self.images_wanted}, or remove the mask"
-            )
-        if self.twins:
-            same = [" = ".join(str(file) for file in twin) for twin in self.twins]
-            lines.append(
-                f"{_several(len(self.twins), 'name')} shared by several files: {_first(same)}; "
-                "keep one of each, or rename (letter case and extension do not make a name)"
+                f"{shorten(self.masks_without_image)}; add {self.images_wanted}, or remove the mask"
             )
         return lines
 
@@ -135,17 +135,17 @@ def _descend(folder: Path, parts: list[str], key: Key) -> Iterator[tuple[Key, Pa
     part, rest = parts[0], parts[1:]
     if part == "**":
         for inner in _folders(folder, frozenset()):
-            yield from _descend(inner, rest, (*key, inner.relative_to(folder).as_posix()))
+            yield from _descend(inner, rest, (*key, _text_between(folder, inner)))
     elif rest and "*" not in part:
         yield from _descend(folder / part, rest, key)
     elif rest:
         for entry in _entries(folder):
-            if (match := _regex(part).fullmatch(entry.name)) and entry.is_dir():
+            if (match := _regex(part).fullmatch(entry.name)) and _is_folder(entry):
                 yield from _descend(folder / entry.name, rest, (*key, *match.groups()))
     else:
         for entry in _entries(folder):
             # A link to nowhere counts as a file, so that reading it reports it.
-            if (match := _regex(part, last=True).fullmatch(entry.name)) and not entry.is_dir():
+            if (match := _regex(part, last=True).fullmatch(entry.name)) and not _is_folder(entry):
                 yield (*key, *match.groups()), folder / entry.name
 
 
@@ -156,8 +156,19 @@ def _folders(folder: Path, above: frozenset[str]) -> Iterator[Path]:
         return
     yield folder
     for entry in _entries(folder):
-        if entry.is_dir():
+        if _is_folder(entry):
             yield from _folders(folder / entry.name, above | {real})
+
+
+def _text_between(folder: Path, inner: Path) -> str:
+    return "" if inner == folder else inner.relative_to(folder).as_posix()
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
@@ -188,14 +199,14 @@ def _what_is_there(root: Path) -> str:
     if not root.is_dir():
         return f"; {root} is a file, not a folder"
     names = [entry.name for entry in _entries(root)]
-    return f"; {root} holds {_first(names) if names else 'nothing'}"
+    return f"; {root} holds {shorten(names) if names else 'nothing'}"
 
 
 def _several(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def _first(things: Sequence[object], most: int = 10) -> str:
-    """The first ten, and how many more."""
+def shorten(things: Sequence[object], most: int = 10) -> str:
+    """The first ten for a message, and how many more."""
     shown = ", ".join(str(thing) for thing in things[:most])
     return shown if len(things) <= most else f"{shown} and {len(things) - most} more"

@@ -1,7 +1,7 @@
 """Datasets in, batches of tensors out, each a function of (seed, position); speaks Lightning."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol, TypedDict
+from typing import Any, Protocol, TypedDict, runtime_checkable
 
 import cv2
 import numpy as np
@@ -17,6 +17,7 @@ from effunet.data.sampling import EveryOnce, TrainBatches, sample_seed
 from effunet.errors import DataError, EffunetError, UsageError
 
 
+@runtime_checkable
 class Pair(Protocol):
     """What a dataset gives for one index: effunet.data.dataset.Sample."""
 
@@ -30,12 +31,8 @@ class Pair(Protocol):
         """uint8 H W of class indices and IGNORE."""
         ...
 
-    @property
-    def name(self) -> str:
-        """For messages."""
-        ...
 
-
+@runtime_checkable
 class Pairs(Protocol):
     """A dataset as this file needs it: effunet.data.dataset.Dataset is one."""
 

@@ -9,12 +9,19 @@ import math
 from typing import Literal
 
 import torch.nn.functional as F
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from effunet.tensors import Feature
 
 Padding = Literal["same", "symmetric"]
 """How a strided convolution pads: TensorFlow's SAME, by the actual size, or kernel // 2 around."""
+
+Result = Float[Tensor, "B E i j"]
+"""A feature that may differ in width and size from the one that it was computed from."""
+
+Pyramid = tuple[Float[Tensor, "B _ _ _"], ...]
+"""Features of one image batch, finest first, each of its own width: reductions 2, 4, 8, 16, 32."""
 
 NORM_MOMENTUM = 0.01  # TensorFlow's decay 0.99 in torch's words
 SQUEEZE_RATIO = 0.25
@@ -26,7 +33,7 @@ class StridedSameConv(nn.Conv2d):
     Only for strides above 1; at stride 1 with an odd kernel SAME is plain symmetric padding.
     """
 
-    def forward(self, input: Feature) -> Feature:
+    def forward(self, input: Feature) -> Result:
         """Pad by what this very size needs, then convolve."""
         (kernel_h, kernel_w), (stride_h, stride_w) = self.kernel_size, self.stride
         height, width = input.shape[-2:]
@@ -63,7 +70,7 @@ class ConvNormAct(nn.Module):
         self.norm = nn.BatchNorm2d(outputs, eps=eps, momentum=NORM_MOMENTUM)
         self.act = nn.SiLU(inplace=True) if act else nn.Identity()
 
-    def forward(self, feature: Feature) -> Feature:
+    def forward(self, feature: Feature) -> Result:
         """Convolve, normalise, activate."""
         return self.act(self.norm(self.conv(feature)))
 
@@ -133,7 +140,7 @@ class MBConv(nn.Module):
         self.shortcut = stride == 1 and inputs == outputs
         self.drop_path = DropPath(drop_path if self.shortcut else 0.0)
 
-    def forward(self, feature: Feature) -> Feature:
+    def forward(self, feature: Feature) -> Result:
         """Run the branch, and add the input where the shapes allow."""
         branch = self.project(self.squeeze(self.depthwise(self.expand(feature))))
         return feature + self.drop_path(branch) if self.shortcut else branch

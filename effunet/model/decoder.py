@@ -8,9 +8,11 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
-from effunet.tensors import Feature, Pyramid
+from effunet.model.blocks import Pyramid, Result
+from effunet.tensors import Feature
 
 UNET_WIDTHS = (256, 128, 64, 32, 16)
 
@@ -23,7 +25,7 @@ class DecoderStep(nn.Module):
         self.conv1 = _conv_norm_relu(inputs + skip, outputs)
         self.conv2 = _conv_norm_relu(outputs, outputs)
 
-    def forward(self, coarse: Feature, skip: Feature | None) -> Feature:
+    def forward(self, coarse: Feature, skip: Float[Tensor, "B S i j"] | None) -> Result:
         """Climb one level; a step without a skip doubles height and width."""
         if skip is None:
             mixed = F.interpolate(coarse, scale_factor=2.0, mode="nearest")

@@ -3,13 +3,11 @@
 Source: Tan & Le, EfficientNet (arXiv 1905.11946); the numbers come from scaling.py.
 """
 
-import dataclasses
 from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
-from typing import Any, get_args
 
 import torch
 import torch.nn.functional as F
@@ -17,10 +15,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from effunet.model.blocks import ConvNormAct, MBConv, Padding, init_weights
-from effunet.model.plain import check_number, fields_of
+from effunet.model.blocks import ConvNormAct, MBConv, Padding, Pyramid, Result, init_weights
+from effunet.model.plain import check_choice, check_range
 from effunet.model.scaling import Plan, Skip, published, pyramid_stages, pyramid_widths
-from effunet.tensors import Feature, Normalised, Pyramid
+from effunet.tensors import Feature, Normalised
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -36,13 +34,12 @@ class Numerics:
     std: tuple[float, ...] = IMAGENET_STD
 
     def __post_init__(self) -> None:
-        if self.padding not in get_args(Padding):
-            raise ValueError(f"padding must be 'same' or 'symmetric', got {self.padding!r}")
-        check_number("eps", self.eps, 0.0, 1.0)
+        check_choice("padding", self.padding, Padding)
+        check_range("eps", self.eps, 0.0, 1.0)
         for value in self.mean:
-            check_number("mean", value, -1e3, 1e3)
+            check_range("mean", value, -1e3, 1e3)
         for value in self.std:
-            check_number("std", value, 1e-6, 1e3)
+            check_range("std", value, 1e-6, 1e3)
         if not self.mean or len(self.mean) != len(self.std):
             raise ValueError(
                 f"mean and std need one number a channel each, got {self.mean} and {self.std}"
@@ -56,20 +53,6 @@ class Numerics:
                 f"give {channels}, or 1 for all, as Numerics.for_channels({channels}) does"
             )
 
-    def to_plain(self) -> dict[str, Any]:
-        """Give the numerics as JSON types."""
-        return dataclasses.asdict(self) | {"mean": list(self.mean), "std": list(self.std)}
-
-    @classmethod
-    def from_plain(cls, plain: object, where: str = "numerics") -> "Numerics":
-        """Read what to_plain gave; a ValueError names `where`, key and value of what is wrong."""
-        values = fields_of(cls, plain, where)
-        for key in ("mean", "std"):
-            if not isinstance(values[key], list):
-                raise ValueError(f"{where}.{key} must be a list, got {values[key]!r}")
-            values[key] = tuple(values[key])
-        return cls(**values)
-
     @classmethod
     def for_channels(cls, channels: int) -> "Numerics":
         """Give the default: ImageNet's mean and std for 3 channels, else 0.5 and 0.25 for all."""
@@ -81,7 +64,8 @@ class EfficientNet(nn.Module):
 
     Without `classifier` it holds no parameter that features() does not use. `drop_path` (0.2 in
     section 5.2) grows with depth: block i of n, counted from 0, drops its branch at the rate
-    drop_path * i / n. `checkpointing` keeps only the blocks' inputs in training and computes the rest a second time.
+    drop_path * i / n. `checkpointing` keeps only the blocks' inputs in training and computes the
+    rest a second time.
     """
 
     reduction = 32
@@ -106,8 +90,7 @@ class EfficientNet(nn.Module):
         self.channels = channels
         self.numerics = numerics or Numerics.for_channels(channels)
         self.numerics.check_channels(channels)
-        if skip not in get_args(Skip):
-            raise ValueError(f"skip must be 'stem' or 'stage1', got {skip!r}")
+        check_choice("skip", skip, Skip)
         self.skip: Skip = skip
         self.checkpointing = checkpointing
         self.widths = pyramid_widths(self.plan, skip)
@@ -166,7 +149,7 @@ class EfficientNet(nn.Module):
         pooled = F.adaptive_avg_pool2d(feature, 1).flatten(1)
         return self.classifier(self.dropout(pooled))
 
-    def _run(self, block: nn.Module, feature: Feature) -> Feature:
+    def _run(self, block: nn.Module, feature: Feature) -> Result:
         if not (self.checkpointing and self.training and torch.is_grad_enabled()):
             return block(feature)
         again = partial(_first_and_second_run, block)

@@ -5,19 +5,21 @@ image --> normalise --> pad to a multiple of 32 --> encoder --> decoder --> head
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from effunet.errors import ModelError
+from effunet.model import plain
 from effunet.model.decoder import UNET_WIDTHS, UNetDecoder
 from effunet.model.encoder import EfficientNet, Numerics
-from effunet.model.plain import check_whole, fields_of
+from effunet.model.plain import check_range
 from effunet.model.scaling import WIDEST, Plan, Skip
-from effunet.tensors import Image, Logits, Normalised
+from effunet.tensors import Image, Logits
 
 MOST_CLASSES = 255  # a mask is uint8, and 255 means ignore
 
@@ -35,43 +37,25 @@ class NetworkPlan:
     numerics: Numerics = field(default_factory=Numerics)  # fits 3 channels; see for_channels
 
     def __post_init__(self) -> None:
-        check_whole("classes", self.classes, 1, MOST_CLASSES)
-        check_whole("channels", self.channels, 1, WIDEST)
-        if self.decoder != "unet":
-            raise ValueError(f"decoder must be 'unet', got {self.decoder!r}")
-        if self.skip not in get_args(Skip):
-            raise ValueError(f"skip must be 'stem' or 'stage1', got {self.skip!r}")
+        check_range("classes", self.classes, 1, MOST_CLASSES)
+        check_range("channels", self.channels, 1, WIDEST)
         if len(self.widths) != len(UNET_WIDTHS):
             raise ValueError(f"widths must be {len(UNET_WIDTHS)} numbers, got {self.widths}")
         for width in self.widths:
-            check_whole("widths", width, 1, WIDEST)
+            check_range("widths", width, 1, WIDEST)
         self.numerics.check_channels(self.channels)
 
     def to_plain(self) -> dict[str, Any]:
         """Give the plan as JSON types."""
-        return {
-            "encoder": self.encoder.to_plain(),
-            "classes": self.classes,
-            "channels": self.channels,
-            "decoder": self.decoder,
-            "widths": list(self.widths),
-            "skip": self.skip,
-            "numerics": self.numerics.to_plain(),
-        }
+        return plain.write(self)
 
     @classmethod
-    def from_plain(cls, plain: object, where: str = "network") -> "NetworkPlan":
-        """Read what to_plain gave; anything else is a ModelError that names key and value."""
+    def from_plain(cls, values: object, where: str = "network") -> "NetworkPlan":
+        """Read what to_plain gave; anything else is a ModelError that names place and value."""
         try:
-            values = fields_of(cls, plain, where)
-            if not isinstance(values["widths"], list):
-                raise ValueError(f"widths must be a list, got {values['widths']!r}")
-            values["widths"] = tuple(values["widths"])
-            values["encoder"] = Plan.from_plain(values["encoder"], f"{where}.encoder")
-            values["numerics"] = Numerics.from_plain(values["numerics"], f"{where}.numerics")
-            return cls(**values)
+            return plain.read(cls, values, where)
         except ValueError as fault:
-            raise ModelError(f"{where}: the plan cannot be built: {fault}") from fault
+            raise ModelError(f"no network can be built from the stored plan: {fault}") from fault
 
 
 class EffUNet(nn.Module):
@@ -82,6 +66,8 @@ class EffUNet(nn.Module):
     """
 
     reduction = EfficientNet.reduction
+    mean: Tensor  # a channel, in units of the raw image; std likewise
+    std: Tensor
 
     def __init__(
         self, encoder: EfficientNet, classes: int, decoder: Literal["unet"] | Sequence[int] = "unet"
@@ -102,8 +88,6 @@ class EffUNet(nn.Module):
         )
         self.encoder = encoder
         self.decoder = UNetDecoder(encoder.widths, widths)
-        self.mean: Tensor
-        self.std: Tensor
         self.head = nn.Conv2d(widths[-1], classes, 3, padding=1)
         nn.init.xavier_uniform_(self.head.weight)
         nn.init.zeros_(self.head.get_parameter("bias"))
@@ -134,7 +118,7 @@ class EffUNet(nn.Module):
         logits = self.head(self.decoder(pyramid))
         return logits[..., :height, :width]
 
-    def normalise(self, image: Image) -> Normalised:
+    def normalise(self, image: Image) -> Float[Tensor, "B C h w"]:
         """Bring raw images to what the encoder takes: normalised, sides a multiple of 32.
 
         The border is continued to the right and below, so that no edge appears where none is.
@@ -142,8 +126,8 @@ class EffUNet(nn.Module):
         height, width = image.shape[-2:]
         # The cast comes first: the dtype of the weights decides, not that of the image.
         normalised = (image.to(self.mean.dtype) - self.mean) / self.std
-        padding = (0, -width % self.reduction, 0, -height % self.reduction)
-        return F.pad(normalised, padding, mode="replicate")
+        bottom, right = (self._rounded_up(side) - side for side in (height, width))
+        return F.pad(normalised, (0, right, 0, bottom), mode="replicate")
 
     def macs(self, height: int, width: int) -> int:
         """Count the multiply-adds of one image of this size, without computing anything."""
@@ -153,6 +137,10 @@ class EffUNet(nn.Module):
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             network(image)
         return counter.get_total_flops() // 2
+
+    def _rounded_up(self, side: int) -> int:
+        # As a product, so that an export of any size still sees a multiple of 32.
+        return (side + self.reduction - 1) // self.reduction * self.reduction
 
 
 def _per_channel(values: Sequence[float]) -> Tensor:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
 
-from effunet.model.plain import check_number, check_whole, fields_of
+from effunet.model import plain
+from effunet.model.plain import check_range
 
 Skip = Literal["stem", "stage1"]
 """Where the reduction-2 feature is taken: after the stem, or at the end of stage 1."""
@@ -33,11 +34,11 @@ class Stage:
     repeats: int  # blocks
 
     def __post_init__(self) -> None:
-        check_whole("stage.kernel", self.kernel, 3, 31)
-        check_whole("stage.stride", self.stride, 1, 2)
-        check_whole("stage.expansion", self.expansion, 1, 64)
-        check_whole("stage.width", self.width, 4, WIDEST)
-        check_whole("stage.repeats", self.repeats, 1, DEEPEST)
+        check_range("stage.kernel", self.kernel, 3, 31)
+        check_range("stage.stride", self.stride, 1, 2)
+        check_range("stage.expansion", self.expansion, 1, 64)
+        check_range("stage.width", self.width, 4, WIDEST)
+        check_range("stage.repeats", self.repeats, 1, DEEPEST)
         if self.kernel % 2 == 0:
             raise ValueError(f"stage.kernel must be odd (it has a centre), got {self.kernel}")
 
@@ -54,12 +55,10 @@ class Plan:
     dropout: float  # before the classifier, 0 <= dropout < 1
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ValueError(f"name must be a text, got {self.name!r}")
-        check_whole("stem", self.stem, 4, WIDEST)
-        check_whole("head", self.head, 1, WIDEST)
-        check_whole("resolution", self.resolution, 1, WIDEST)
-        check_number("dropout", self.dropout, 0.0, math.nextafter(1.0, 0.0))
+        check_range("stem", self.stem, 4, WIDEST)
+        check_range("head", self.head, 1, WIDEST)
+        check_range("resolution", self.resolution, 1, WIDEST)
+        check_range("dropout", self.dropout, 0.0, math.nextafter(1.0, 0.0))
         strides = [stage.stride for stage in self.stages]
         if strides[:1] != [1] or strides.count(2) != 4:
             raise ValueError(
@@ -74,20 +73,12 @@ class Plan:
 
     def to_plain(self) -> dict[str, Any]:
         """Give the plan as JSON types."""
-        stages = [dataclasses.asdict(stage) for stage in self.stages]
-        return dataclasses.asdict(self) | {"stages": stages}
+        return plain.write(self)
 
     @classmethod
-    def from_plain(cls, plain: object, where: str = "encoder") -> "Plan":
-        """Read what to_plain gave; a ValueError names `where`, key and value of what is wrong."""
-        values = fields_of(cls, plain, where)
-        if not isinstance(values["stages"], list):
-            raise ValueError(f"{where}.stages must be a list, got {values['stages']!r}")
-        values["stages"] = tuple(
-            Stage(**fields_of(Stage, stage, f"{where}.stages[{index}]"))
-            for index, stage in enumerate(values["stages"])
-        )
-        return cls(**values)
+    def from_plain(cls, values: object, where: str = "encoder") -> "Plan":
+        """Read what to_plain gave; a ValueError names place, rule and value of what is wrong."""
+        return plain.read(cls, values, where)
 
 
 BASELINE = (
@@ -134,9 +125,9 @@ def compound(phi: float, alpha: float = 1.2, beta: float = 1.1, gamma: float = 1
     is rounded to the nearest multiple of 8, as widths are. The dropout is the straight line of
     section 5.2, 0.2 at phi 0 and 0.5 at phi 7, kept within [0, 0.5].
     """
-    check_number("phi", phi, -FARTHEST, FARTHEST)
+    check_range("phi", phi, -FARTHEST, FARTHEST)
     for constant, value in (("alpha", alpha), ("beta", beta), ("gamma", gamma)):
-        check_number(constant, value, 0.5, 2.0)
+        check_range(constant, value, 0.5, 2.0)
     resolution = max(8, 8 * round(RESOLUTION * gamma**phi / 8))
     dropout = min(max(0.2 + 0.3 * phi / 7, 0.0), 0.5)
     return scaled(f"phi{phi:g}", beta**phi, alpha**phi, resolution, dropout)

@@ -55,7 +55,7 @@ def warmup_poly(
 def schedule(
     optimizer: Optimizer, *, total: int, warmup: int = 0, power: float = 0.9, floor: float = 0.0
 ) -> LambdaLR:
-    """Apply `warmup_poly` to every group of the optimizer; to be stepped after each of its steps."""
+    """Apply `warmup_poly` to every group of the optimizer, one step for each of its steps."""
 
     def factor(step: int) -> float:
         return warmup_poly(step, total, warmup, power, floor)

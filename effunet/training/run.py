@@ -58,14 +58,16 @@ class Run:
         """
         data = config.dataset
         root = Path(data.root) if data.root is not None else None
-        train = open_dataset(data.name, data.train_split, root)
-        val = open_dataset(data.name, data.val_split, root)
+        train, val = (
+            open_dataset(data.name, split, root, paired=data.check == "none")
+            for split in (data.train_split, data.val_split)
+        )
         _loss(config, len(train.labels))
-        for notice in dict.fromkeys([*train.notices, *val.notices]):
-            print(notice)
+        notices = [*train.notices, *val.notices]
         if data.check != "none":
-            for split in (train, val):
-                require(split, everything=data.check == "all")
+            notices += require(train, val, everything=data.check == "all")
+        for notice in dict.fromkeys(notices):
+            print(f"notice    {notice}")
         return cls(config, train, val, _folder(config))
 
     def fit(self) -> Segmenter:
@@ -82,13 +84,17 @@ class Run:
         data = SegmentationData(
             self.train,
             self.val,
-            Augment(config.augment.preset, _pair(config.dataset.crop), _scale(config)),
+            Augment(
+                config.augment.preset,
+                _crop(config),
+                tuple(config.augment.scale) if config.augment.scale else None,
+            ),
             batch_size=config.batch_size,
             num_workers=machine.workers(config),
             seed=config.seed,
         )
-        devices = machine.devices(config)
-        per_epoch = data.batches_per_epoch(devices)
+        processes = machine.devices(config)
+        per_epoch = data.batches_per_epoch(processes)
         total = config.max_steps or config.max_epochs * per_epoch
         checkpoint = self._checkpoint(total)
         if checkpoint is None and config.resume is not None:
@@ -110,7 +116,7 @@ class Run:
                 check_val_every_n_epoch=None,
                 val_check_interval=per_epoch * config.val_every,
                 accelerator=config.accelerator,
-                devices=devices,
+                devices=processes,
                 precision=machine.precision(config),
                 gradient_clip_val=config.optim.clip,
                 callbacks=[record, watch],
@@ -183,7 +189,7 @@ class Run:
             ) from error
 
     def _announce(self, network: EffUNet, total: int, trainer: pl.Trainer) -> None:
-        config, (height, width) = self.config, _pair(self.config.dataset.crop)
+        config, (height, width) = self.config, _crop(self.config)
         parameters = sum(weight.numel() for weight in network.parameters()) / 1e6
         macs = network.macs(height, width) / 1e9
         numerics = network.plan.numerics
@@ -275,8 +281,9 @@ def _folder(config: Config) -> Path:
     return next(folder for number in count(1) if not (folder := RUNS / f"{stem}-{number}").exists())
 
 
-def _pair(numbers: list[int]) -> tuple[int, int]:
-    return numbers[0], numbers[1]
+def _crop(config: Config) -> tuple[int, int]:
+    height, width = config.dataset.crop
+    return height, width
 
 
 def _short(numbers: tuple[float, ...]) -> str:

@@ -1,28 +1,29 @@
-"""From metres to labelled pixels: a pinhole camera over a bent road, light and air, and a canvas.
+"""Colour and label in one stroke: the light of a scene, and a canvas of four channels.
 
-The canvas has four channels, red, green, blue and the class index, and every drawing call writes all
-four at once: an image edge without its label edge cannot be drawn. Coordinates are rounded to whole
-pixels before drawing and nothing is antialiased, so labels are the same on every machine.
-
-World: x to the right of the road's centre line, y up, z ahead, in metres. The frame follows the road:
-its bend and its slope happen in the projection, so everything else thinks of a straight, flat street.
+Red, green, blue and the class index are written by the same drawing call, so an image edge without
+its label edge cannot be drawn. Nothing is antialiased.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from functools import cached_property
+from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
+
+from effunet.data.street.camera import Camera, Corners, Pixels, Points
 
 Color = tuple[int, int, int]
-Pixels = NDArray[np.int32]
-Points = NDArray[np.float64]
+Ink = tuple[int, int, int, int]  # red, green, blue, class index
 
-NEAR = 0.8  # metres: nothing is drawn nearer to the eye
+
+def toned(color: Color, factor: float) -> Color:
+    """A lighter or darker tone of a colour."""
+    red, green, blue = color
+    return min(255, int(red * factor)), min(255, int(green * factor)), min(255, int(blue * factor))
 
 
 class Label(IntEnum):
@@ -42,53 +43,6 @@ class Label(IntEnum):
 
 
 @dataclass(frozen=True)
-class Camera:
-    """Where the eye is and what it sees; `focal` and the horizon are shares of the image's size."""
-
-    height: int  # pixels
-    width: int  # pixels
-    focal: float = 0.95  # of the geometric mean of the sides
-    horizon: float = 0.45  # of the height, from the top
-    eye: float = 1.5  # metres above the road
-    offset: float = 0.0  # metres to the right of the centre line
-    heading: float = 0.0  # drift of the road to the right, metres per metre
-    bend: float = 0.0  # 1/m: the road goes right by bend * z * z
-    slope: float = 0.0  # 1/m: the road climbs by slope * z * z
-
-    @cached_property
-    def reach(self) -> float:
-        """Pixels that one metre takes at a distance of one metre."""
-        return self.focal * math.sqrt(self.height * self.width)
-
-    def project(self, points: ArrayLike) -> Pixels:
-        """World points (..., 3) to whole pixels (..., 2) as column, row."""
-        world = np.asarray(points, np.float64)
-        x, y, z = world[..., 0], world[..., 1], np.maximum(world[..., 2], NEAR)
-        pixels = np.empty((*world.shape[:-1], 2))
-        pixels[..., 0] = (x - self.offset) / z + self.bend * z
-        pixels[..., 1] = (self.eye - y) / z - self.slope * z
-        pixels *= self.reach
-        pixels += (
-            (0.5 + self.heading * self.focal) * self.width + 0.5,
-            self.horizon * self.height + 0.5,
-        )
-        return np.floor(pixels).astype(np.int32)
-
-    def ground(self, points: ArrayLike) -> Pixels:
-        """Ground points (..., 2) as x, z to whole pixels."""
-        flat = np.asarray(points, np.float64)
-        world = np.zeros((*flat.shape[:-1], 3))
-        world[..., 0] = flat[..., 0]
-        world[..., 2] = flat[..., 1]
-        return self.project(world)
-
-    def row_distance(self) -> Points:
-        """Distance in metres of the ground in each pixel row, as far as 400 m (and above)."""
-        below = np.arange(self.height) + 0.5 - self.horizon * self.height
-        return np.minimum(self.reach * self.eye / np.maximum(below, 1e-3), 400.0)
-
-
-@dataclass(frozen=True)
 class Light:
     """What falls on surfaces and what lies between them and the eye."""
 
@@ -97,6 +51,7 @@ class Light:
     sun: tuple[float, float, float]  # unit vector towards the sun (y > 0)
     air: Color  # what distance fades to
     haze: float  # 1/m: share of the air's colour is 1 - exp(-haze * z)
+    casts: bool = False  # whether the sun draws shadows
     lamps: bool = False  # dusk: windows, street lamps and cars are lit
     wet: bool = False  # rain: dark, glossy road
 
@@ -111,62 +66,91 @@ class Brush:
 
     def ink(
         self, color: Sequence[float], label: Label, z: float, lit: float = 0.5, glow: bool = False
-    ) -> tuple[int, int, int, int]:
+    ) -> Ink:
         """The four channels of a surface: lit from 0 (shadow) to 1 (facing the sun), or glowing."""
-        clear = math.exp(-self.light.haze * z)
-        red, green, blue = (
-            min(
-                255.0,
-                (c if glow else c * (ambient + lit * direct)) * clear + air * (1.0 - clear) + 0.5,
-            )
-            for c, ambient, direct, air in zip(
-                color, self.light.ambient, self.light.direct, self.light.air, strict=True
-            )
+        red, green, blue = color
+        light = self.light
+        if not glow:
+            ambient, direct = light.ambient, light.direct
+            red *= ambient[0] + lit * direct[0]
+            green *= ambient[1] + lit * direct[1]
+            blue *= ambient[2] + lit * direct[2]
+        clear = math.exp(-light.haze * z)
+        haze, air = 1.0 - clear, light.air
+        return (
+            min(255, int(red * clear + air[0] * haze + 0.5)),
+            min(255, int(green * clear + air[1] * haze + 0.5)),
+            min(255, int(blue * clear + air[2] * haze + 0.5)),
+            int(label),
         )
-        return int(red), int(green), int(blue), int(label)
+
+    def inks(
+        self, color: Color, tones: Points, label: Label, z: float, lit: float
+    ) -> NDArray[np.uint8]:
+        """Inks (M, 4) of one surface in several tones, factors of its colour."""
+        light = self.light
+        clear = math.exp(-light.haze * z)
+        own = np.array(color) * (np.array(light.ambient) + lit * np.array(light.direct)) * clear
+        inks = np.empty((len(tones), 4), np.uint8)
+        inks[:, :3] = np.minimum(
+            tones[:, None] * own + np.array(light.air) * (1.0 - clear) + 0.5, 255
+        )
+        inks[:, 3] = label
+        return inks
+
+    def sees(self, x: float, z: float, half: float) -> bool:
+        """Whether anything within `half` metres left and right of a place can be in the image."""
+        spot = self.camera.spot(x, z)
+        margin = half * spot.scale + 2.0
+        return -margin < spot.column < self.camera.width + margin
 
     def facing(self, x: float, y: float, z: float) -> float:
         """How much sun a surface with this normal catches, 0 to 1."""
         sun = self.light.sun
         return max(0.0, x * sun[0] + y * sun[1] + z * sun[2])
 
-    def polygon(self, pixels: Pixels, ink: tuple[int, int, int, int]) -> None:
+    def polygon(self, pixels: Pixels, ink: Ink) -> None:
         """Any one polygon (N, 2)."""
         cv2.fillPoly(self.canvas, [pixels], ink)
 
-    def convex(self, pixels: Pixels, ink: tuple[int, int, int, int]) -> None:
+    def convex(self, pixels: Pixels, ink: Ink) -> None:
         """One convex polygon (N, 2); the cheapest call."""
         cv2.fillConvexPoly(self.canvas, pixels, ink)
 
-    def polygons(self, pixels: Pixels, ink: tuple[int, int, int, int]) -> None:
+    def faces(self, quads: Corners, inks: Sequence[Ink]) -> None:
+        """Convex faces (M, N, 3) of the world, one ink each, in their order."""
+        for pixels, ink in zip(self.camera.project(quads), inks, strict=True):
+            cv2.fillConvexPoly(self.canvas, pixels, ink)
+
+    def polygons(self, pixels: Pixels, ink: Ink) -> None:
         """Polygons (M, N, 2) that do not overlap, in one call."""
         if len(pixels):
             cv2.fillPoly(self.canvas, list(pixels), ink)
 
-    def spot(self, x: float, z: float, y: float = 0.0) -> "Spot":
-        """A place to stand at."""
-        camera = self.camera
-        z = max(z, NEAR)
-        scale = camera.reach / z
-        return Spot(
-            (0.5 + camera.heading * camera.focal) * camera.width
-            + scale * (x - camera.offset)
-            + camera.reach * camera.bend * z,
-            camera.horizon * camera.height + scale * (camera.eye - y) - camera.reach * camera.slope * z,
-            scale,
-        )
 
+@runtime_checkable
+class Thing(Protocol):
+    """Something that stands on the street at x, z."""
 
-@dataclass(frozen=True)
-class Spot:
-    """Where a thing that faces the eye stands, in pixels, and how large a metre is there."""
+    @property
+    def x(self) -> float:
+        """Metres right of the middle of the road."""
+        ...
 
-    column: float
-    row: float
-    scale: float  # pixels per metre
+    @property
+    def z(self) -> float:
+        """Metres ahead; the near end of what is long."""
+        ...
 
-    def pixels(self, local: ArrayLike) -> Pixels:
-        """Local points (..., 2), metres right of and above the spot, to whole pixels."""
-        flat = np.asarray(local, np.float64) * (self.scale, -self.scale)
-        flat += (self.column + 0.5, self.row + 0.5)
-        return np.floor(flat).astype(np.int32)
+    @property
+    def far(self) -> float:
+        """Distance that decides when it is painted, metres."""
+        ...
+
+    def shadow(self, sun: tuple[float, float, float]) -> Points:
+        """Ground outline (N, 2), as x and z, that it keeps the sun off."""
+        ...
+
+    def paint(self, brush: Brush, lit: float) -> None:
+        """Paint it; lit is 1 in the sun and 0 in shade."""
+        ...

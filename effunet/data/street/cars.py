@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 from functools import cache
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from effunet.data.street.brush import NEAR, Brush, Color, Label, Points
+from effunet.data.street.brush import Brush, Color, Label, toned
+from effunet.data.street.camera import NEAR, Pixels, Points
 from effunet.data.street.dice import Dice
-from effunet.data.street.furniture import disc
+from effunet.data.street.shapes import disc
 
 PAINTS: tuple[Color, ...] = (
     (206, 208, 210), (158, 162, 166), (96, 100, 106), (34, 36, 40), (40, 62, 118), (142, 30, 32),
@@ -43,7 +45,8 @@ SALOON = Body(
     1.8,
     ((0, 0.8, 0.8), (0.1, 0.94, 0.95), (0.75, 0.96, 0.98), (1.4, 0.95, 1.4), (2.6, 0.94, 1.42),
      (3.4, 0.92, 0.93), (4.45, 0.76, 0.76), (4.6, 0.58, 0.58)),
-    0.33, (False, False, True, True, True, False, False), (False, False, True, False, True, False, False),
+    0.33, (False, False, True, True, True, False, False),
+    (False, False, True, False, True, False, False),
 )  # fmt: skip
 ESTATE = Body(
     1.9,
@@ -53,7 +56,8 @@ ESTATE = Body(
 )  # fmt: skip
 VAN = Body(
     2.0,
-    ((0, 1.1, 2.15), (0.1, 1.1, 2.25), (3.6, 1.1, 2.25), (4.3, 1.1, 1.35), (4.9, 0.95, 0.98), (5.1, 0.6, 0.6)),
+    ((0, 1.1, 2.15), (0.1, 1.1, 2.25), (3.6, 1.1, 2.25), (4.3, 1.1, 1.35), (4.9, 0.95, 0.98),
+     (5.1, 0.6, 0.6)),
     0.36, (False, False, True, False, False), (False, False, True, False, False),
 )  # fmt: skip
 BUS = Body(
@@ -66,9 +70,16 @@ LORRY = Body(
     ((0, 1.2, 3.2), (5.4, 1.2, 3.2), (5.45, 1.2, 2.5), (6.9, 1.2, 2.5), (7.2, 1.1, 1.3)),
     0.48, (False, False, True, True), (False, False, False, True),
 )  # fmt: skip
-BODIES = {"hatch": HATCH, "saloon": SALOON, "estate": ESTATE, "van": VAN, "bus": BUS, "lorry": LORRY}
+BODIES = {
+    "hatch": HATCH,
+    "saloon": SALOON,
+    "estate": ESTATE,
+    "van": VAN,
+    "bus": BUS,
+    "lorry": LORRY,
+}
 
-PAINTED, WINDOW, ROOF, FLOOR = range(4)
+PAINTED, GLAZED, FLOOR = range(3)
 
 
 @cache
@@ -88,9 +99,10 @@ def loft(kind: str) -> tuple[Points, NDArray[np.intp], NDArray[np.intp], Points]
     materials: list[int] = []
     for i, (glass, slope) in enumerate(zip(body.glass, body.slopes, strict=True)):
         a, b = 6 * i, 6 * i + 6
+        flank, lid = GLAZED if glass else PAINTED, GLAZED if slope else PAINTED
         ring = [
-            (PAINTED, (0, 1)), (WINDOW if glass else PAINTED, (1, 2)), (WINDOW if slope else ROOF, (2, 3)),
-            (WINDOW if glass else PAINTED, (3, 4)), (PAINTED, (4, 5)), (FLOOR, (5, 0)),
+            (PAINTED, (0, 1)), (flank, (1, 2)), (lid, (2, 3)),
+            (flank, (3, 4)), (PAINTED, (4, 5)), (FLOOR, (5, 0)),
         ]  # fmt: skip
         for material, (p, q) in ring:
             faces.append((a + p, a + q, b + q, b + p))
@@ -101,11 +113,23 @@ def loft(kind: str) -> tuple[Points, NDArray[np.intp], NDArray[np.intp], Points]
         materials.append(PAINTED)
     for base, order in ((0, (1, 4, 3, 2)), (last, (1, 2, 3, 4))):
         faces.append(tuple(base + k for k in order))  # type: ignore[arg-type]
-        materials.append(WINDOW)
+        materials.append(GLAZED)
     points, index = np.array(corners), np.array(faces)
-    normals = np.cross(points[index[:, 2]] - points[index[:, 0]], points[index[:, 3]] - points[index[:, 1]])
+    normals = np.cross(
+        points[index[:, 2]] - points[index[:, 0]], points[index[:, 3]] - points[index[:, 1]]
+    )
     normals /= np.sqrt((normals * normals).sum(1, keepdims=True)) + 1e-12
+    inward = (normals * (points[index].mean(1) - points.mean(0))).sum(1) < 0
+    index[inward], normals[inward] = index[inward, ::-1], -normals[inward]
     return points, index, np.array(materials), normals
+
+
+@cache
+def underside(kind: str) -> Points:
+    """Corners (8, 3) of the dark gap between the wheels, which belongs to the car."""
+    body = BODIES[kind]
+    half, long = body.wide / 2 * 0.9, body.long / 2 * 0.9
+    return np.array([(x, y, z) for x in (-half, half) for z in (-long, long) for y in (0.06, 0.4)])
 
 
 @dataclass(frozen=True)
@@ -125,6 +149,13 @@ class Car:
         """Distance that decides when it is painted: just before its middle."""
         return self.z - 0.3
 
+    @property
+    def room(self) -> tuple[float, float]:
+        """Half of what it takes of the street in x and in z."""
+        body = BODIES[self.kind]
+        half, long = body.wide / 2, body.long / 2
+        return (half, long) if abs(self.turn[0]) > abs(self.turn[1]) else (long, half)
+
     def _place(self, local: Points) -> Points:
         """Local points (..., 3) as lateral, up, along to the world."""
         c, s = self.turn
@@ -133,74 +164,75 @@ class Car:
         world[..., 2] = self.z - s * local[..., 0] + c * local[..., 2]
         return world
 
+    def footprint(self) -> Points:
+        """Ground (4, 2) that it covers, where even an overcast sky leaves a shade."""
+        body = BODIES[self.kind]
+        half, long = body.wide / 2 + 0.06, body.long / 2 + 0.08
+        foot = np.array([(-half, 0, -long), (half, 0, -long), (half, 0, long), (-half, 0, long)])
+        return np.maximum(self._place(foot)[:, ::2], (-1e9, NEAR))
+
     def shadow(self, sun: tuple[float, float, float]) -> Points:
         """The footprint, drawn out away from the sun."""
-        body = BODIES[self.kind]
-        half, long = body.wide / 2 + 0.05, body.long / 2 - 0.05
-        foot = np.array([(-half, 0, -long), (half, 0, -long), (half, 0, long), (-half, 0, long)])
-        world = self._place(foot)[:, ::2]
-        reach = 0.8 * body.sections[2][2]
-        moved = world + (-sun[0] / sun[1] * reach, -sun[2] / sun[1] * reach)
-        both = np.concatenate([world, moved])
-        return np.maximum(hull(both), (-1e9, NEAR))
+        world = self.footprint()
+        reach = 0.8 * BODIES[self.kind].sections[2][2]
+        moved = np.add(world, (-sun[0] / sun[1] * reach, -sun[2] / sun[1] * reach))
+        both = np.round(np.concatenate([world, moved]) * 1000.0).astype(np.int32)  # millimetres
+        return np.maximum(cv2.convexHull(both)[:, 0] / 1000.0, (-1e9, NEAR))
 
     def paint(self, brush: Brush, lit: float) -> None:
-        """Faces that look at us, far ones first; then wheels; then lamps and plates."""
+        """The dark underside, faces that look at us (far ones first), wheels, lamps and plate."""
+        body = BODIES[self.kind]
+        if self.z - body.long / 2 < NEAR or not brush.sees(self.x, self.z, body.long):
+            return
         points, faces, materials, normals = loft(self.kind)
         world = self._place(points)
-        if world[:, 2].min() < NEAR:
-            return
-        self._underside(brush)
         flat = brush.camera.project(world)
-        quads = flat[faces].astype(np.int64)
-        across = quads[:, 2] - quads[:, 0]
-        down = quads[:, 3] - quads[:, 1]
-        seen = across[:, 0] * down[:, 1] - across[:, 1] * down[:, 0] > 0
-        distance = world[faces, 2].mean(1)
-        order = np.argsort(-distance, kind="stable")
-        c, s = self.turn
-        sun = brush.light.sun
-        facing = np.maximum(
-            (c * normals[:, 0] + s * normals[:, 2]) * sun[0]
-            + normals[:, 1] * sun[1]
-            + (-s * normals[:, 0] + c * normals[:, 2]) * sun[2],
-            0.0,
+        under = cv2.convexHull(brush.camera.project(self._place(underside(self.kind))))
+        brush.convex(
+            np.asarray(under, np.int32)[:, 0], brush.ink((20, 20, 22), Label.Car, self.z, 0.0)
         )
-        sky = 0.82 + 0.3 * np.maximum(normals[:, 1], 0.0)
-        for f in order[seen[order]]:
-            tone = float(sky[f])
-            color = [v * tone for v in (self.color if materials[f] in (PAINTED, ROOF) else GLASS)]
-            if materials[f] == FLOOR:
-                continue
-            if materials[f] == WINDOW:
-                color = [v + 60 * max(0.0, float(normals[f, 1])) for v in color]
-            brush.convex(flat[faces[f]], brush.ink(color, Label.Car, self.z, lit * float(facing[f])))
-        self._wheels(brush, lit)
-        self._end(brush, lit)
 
-    def _underside(self, brush: Brush) -> None:
-        """The dark gap between the wheels, which belongs to the car."""
-        body = BODIES[self.kind]
-        half, long = body.wide / 2 * 0.9, body.long / 2 * 0.9
-        low = np.array([(x, y, z) for x in (-half, half) for z in (-long, long) for y in (0.06, 0.4)])
-        outline = cv_hull(brush.camera.project(self._place(low)))
-        brush.convex(outline, brush.ink((20, 20, 22), Label.Car, self.z, 0.0))
+        outlines: Pixels = flat[faces]
+        quads = outlines.astype(np.int64)
+        one, two = quads[:, 2] - quads[:, 0], quads[:, 3] - quads[:, 1]
+        seen = one[:, 0] * two[:, 1] - one[:, 1] * two[:, 0] > 0
+        order = np.argsort(-world[faces, 2].sum(1), kind="stable")
+        (c, s), sun = self.turn, brush.light.sun
+        across, along = c * sun[0] - s * sun[2], s * sun[0] + c * sun[2]
+        facing = lit * np.maximum(normals @ np.array((across, sun[1], along)), 0.0)
+        for f in order[seen[order]].tolist():
+            material, up = materials[f], float(normals[f, 1])
+            if material == FLOOR:
+                continue
+            tone = 0.86 + 0.2 * up
+            if material == GLAZED:
+                color = [v + 70.0 * max(0.0, up) for v in GLASS]
+            else:
+                color = [v * tone for v in self.color]
+            brush.convex(outlines[f], brush.ink(color, Label.Car, self.z, float(facing[f])))
+        if brush.camera.reach > 4.0 * self.z:  # smaller than that, they are below a pixel
+            self._wheels(brush, lit)
+            self._end(brush, lit)
 
     def _wheels(self, brush: Brush, lit: float) -> None:
+        """Two wheels on the side that is seen, when one is; and the gap between the doors."""
         body = BODIES[self.kind]
         c, s = self.turn
-        eye = brush.camera.offset - brush.camera.bend * self.z * self.z
-        lateral = c * (eye - self.x) - s * (0.0 - self.z)
-        side = body.wide / 2 * (1.0 if lateral > 0 else -1.0)
+        eye = brush.camera.offset - (brush.camera.bend * self.z + brush.camera.heading) * self.z
+        lateral = c * (eye - self.x) + s * self.z
         if abs(lateral) < body.wide / 2:
             return
-        for along in (0.19 * body.long, 0.81 * body.long):
-            for radius, color in ((body.wheel, TYRE), (body.wheel * 0.62, RIM)):
-                ring = np.empty((12, 3))
-                ring[:, 0] = side
-                ring[:, 1:] = disc(radius) + (body.wheel, along - body.long / 2)
-                flat = brush.camera.project(self._place(ring))
-                brush.convex(flat, brush.ink(color, Label.Car, self.z, 0.5 * lit))
+        side = body.wide / 2 * (1.0 if lateral > 0 else -1.0)
+        rings = np.empty((5, 12, 3))
+        rings[..., 0] = side
+        for k, along in enumerate((-0.31, 0.31)):
+            for m, radius in enumerate((body.wheel, body.wheel * 0.6)):
+                rings[2 * k + m, :, 1:] = np.add(disc(radius), (body.wheel, along * body.long))
+        rings[4, :, 1] = np.repeat((0.3, 0.93 * body.sections[1][1]), 6)
+        rings[4, :, 2] = np.repeat((-0.01, 0.01, -0.01), 4)
+        tyre, rim = (brush.ink(color, Label.Car, self.z, 0.5 * lit) for color in (TYRE, RIM))
+        seam = brush.ink([v * 0.6 for v in self.color], Label.Car, self.z, 0.3 * lit)
+        brush.faces(self._place(rings), (tyre, rim, tyre, rim, seam))
 
     def _end(self, brush: Brush, lit: float) -> None:
         """Lamps, plate, bumper and tyres of the end that looks at us."""
@@ -214,7 +246,10 @@ class Car:
         belt = body.sections[0 if rear else -1][1]
         if rear:
             low, high, inner = belt - 0.27, belt - 0.06, 0.62
-            lamp, plate = (158, 24, 26), (224, 186, 60) if self.dice.chance(0.5) else (226, 226, 220)
+            lamp, plate = (
+                (158, 24, 26),
+                (224, 186, 60) if self.dice.chance(0.5) else (226, 226, 220),
+            )
         else:
             low, high, inner = belt - 0.1, belt + 0.06, 0.55
             lamp, plate = (214, 216, 210), (228, 228, 222)
@@ -225,7 +260,7 @@ class Car:
         parts: list[tuple[tuple[float, float, float, float], Color, bool]] = [
             ((-half, 0.02, -0.72 * half, 0.34), TYRE, False),
             ((0.72 * half, 0.02, half, 0.34), TYRE, False),
-            ((-half, 0.24, half, 0.42), tuple(int(v * 0.55) for v in self.color), False),  # type: ignore[list-item]
+            ((-half, 0.24, half, 0.42), toned(self.color, 0.55), False),  # type: ignore[list-item]
             (grille, (40, 42, 44), False),
             ((-half, low, -inner * half, high), lamp, on),
             ((inner * half, low, half, high), lamp, on),
@@ -238,20 +273,5 @@ class Car:
         quads[..., 0] = boxes[:, [0, 0, 2, 2]]
         quads[..., 1] = boxes[:, [1, 3, 3, 1]]
         sun = lit * brush.facing(0.0, 0.0, -1.0)
-        for flat, (_, color, glow) in zip(brush.camera.project(self._place(quads)), parts, strict=True):
-            brush.convex(flat, brush.ink(color, Label.Car, self.z, sun, glow))
-
-
-def hull(points: Points) -> Points:
-    """Convex hull of ground points, to the millimetre."""
-    import cv2
-
-    whole = np.round(points * 1000.0).astype(np.int32)
-    return cv2.convexHull(whole)[:, 0].astype(np.float64) / 1000.0
-
-
-def cv_hull(pixels: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Convex hull of pixels."""
-    import cv2
-
-    return cv2.convexHull(pixels)[:, 0]
+        inks = [brush.ink(color, Label.Car, self.z, sun, glow) for _, color, glow in parts]
+        brush.faces(self._place(quads), inks)

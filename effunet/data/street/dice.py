@@ -16,7 +16,7 @@ WORDS = 4096  # draws before a scene's stream repeats; a busy scene takes about 
 
 
 class Dice:
-    """A stream of draws; `fork` gives a thing its own, so that what it draws shifts nobody else's."""
+    """A stream of draws; `fork` gives a thing its own, so that its draws shift nobody else's."""
 
     def __init__(self, units: list[float], position: int = 0):
         self._units = units

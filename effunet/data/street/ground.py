@@ -1,4 +1,4 @@
-"""The ground plane: road, kerbs, pavements, markings, a crossing street, and the shadows on it all."""
+"""The ground plane: road, kerbs, pavements, markings, a crossing street, and shadows on it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,11 +7,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from effunet.data.street.brush import NEAR, Brush, Color, Label, Points
+from effunet.data.street.brush import Brush, Color, Ink, Label, toned
+from effunet.data.street.camera import NEAR, Points
 from effunet.data.street.dice import Dice
 
+CAST, BLOCKED, CONTACT = 1, 2, 3  # shade of small things, of buildings, and right under cars
 FAR = 140.0  # metres: where the street ends
-STATIONS = np.array([0.8, 1.2, 1.7, 2.5, 3.5, 5, 7, 10, 14, 19, 25, 33, 42, 53, 66, 82, 100, 120, FAR])
+STATIONS = (1.2, 2.0, 3.5, 6.0, 10.0, 15.0, 21.0, 28.0, 36.0, 46.0, 58.0, 72.0, 90.0, 115.0)
 
 
 @dataclass(frozen=True)
@@ -21,25 +23,31 @@ class Road:
     half: float  # half the carriageway
     pavement: tuple[float, float]  # widths at left and right
     lanes: int
+    parking: bool  # a strip of 2 m for parked cars at both kerbs
     drive: int  # side that traffic keeps to: -1 left, 1 right
     asphalt: Color
     paving: Color
-    verge: tuple[Color | None, Color | None]  # grass behind the pavement, left and right; None is paved
+    verge: tuple[
+        Color | None, Color | None
+    ]  # grass behind the pavement, left and right; None is paved
     crossing: tuple[float, float] | None  # a street across, from z to z
     zebra: float | None  # z of a zebra crossing
     paint: Color
 
     def edge(self, side: int) -> float:
-        """x where the pavement of a side ends and the plots begin."""
+        """X where the pavement of a side ends and the plots begin."""
         return side * (self.half + self.pavement[side > 0])
+
+
+def flat(color: Color, label: Label) -> Ink:
+    """A surface's own colour; what lies on the plane is lit later, all at once."""
+    return (*color, int(label))
 
 
 def band(inner: float, outer: float, start: float = NEAR, end: float = FAR) -> Points:
     """A strip along the road between two x, as a ground polygon that follows the bend."""
-    z = np.concatenate(([start], STATIONS[(STATIONS > start) & (STATIONS < end)], [end]))
-    there = np.stack([np.full(len(z), inner), z], 1)
-    back = np.stack([np.full(len(z), outer), z[::-1]], 1)
-    return np.concatenate([there, back])
+    z = [start, *(station for station in STATIONS if start < station < end), end]
+    return np.array([*((inner, at) for at in z), *((outer, at) for at in reversed(z))])
 
 
 def rectangles(x: Sequence[tuple[float, float]], z: Sequence[tuple[float, float]]) -> Points:
@@ -52,8 +60,14 @@ def rectangles(x: Sequence[tuple[float, float]], z: Sequence[tuple[float, float]
     return np.array(quads, np.float64).reshape(-1, 4, 2)
 
 
-def paint_ground(brush: Brush, road: Road, shadows: Sequence[Points], dice: Dice) -> NDArray[np.uint8]:
-    """Paint the plane, then light it row by row; the returned layer is 255 where sun is kept off."""
+def paint_ground(
+    brush: Brush, road: Road, shadows: Sequence[tuple[int, Sequence[Points]]], dice: Dice
+) -> NDArray[np.uint8]:
+    """Paint the plane, then light it row by row.
+
+    shadows: kinds of shade with the outlines (N, 2) of where they lie, later ones over earlier
+    ones; the returned layer (height, width) holds the kind, 0 where nothing keeps the light off.
+    """
     camera, canvas = brush.camera, brush.canvas
     start = int(camera.project((0.0, 0.0, FAR))[1])
     start = min(max(start, 0), camera.height)
@@ -61,7 +75,7 @@ def paint_ground(brush: Brush, road: Road, shadows: Sequence[Points], dice: Dice
     canvas[start:, :, 3] = Label.Pavement
 
     def lay(shape: Points, color: Color, label: Label) -> None:
-        brush.polygon(camera.ground(shape), (*color, int(label)))
+        brush.polygon(camera.ground(shape), flat(color, label))
 
     for side, grass in zip((-1, 1), road.verge, strict=True):
         if grass is not None:
@@ -75,8 +89,9 @@ def paint_ground(brush: Brush, road: Road, shadows: Sequence[Points], dice: Dice
     paint_markings(brush, road, dice)
 
     shade = np.zeros((camera.height, camera.width), np.uint8)
-    for shadow in shadows:
-        cv2.fillPoly(shade, [camera.ground(shadow)], 255)
+    for kind, outlines in shadows:
+        for outline in outlines:
+            cv2.fillPoly(shade, [camera.ground(outline)], kind)
     light_ground(brush, shade, start)
     return shade
 
@@ -84,32 +99,48 @@ def paint_ground(brush: Brush, road: Road, shadows: Sequence[Points], dice: Dice
 def light_ground(brush: Brush, shade: NDArray[np.uint8], start: int) -> None:
     """Turn the plane's own colours from row `start` on into lit ones behind air."""
     light = brush.light
-    region = brush.canvas[start:, :, :3]
+    region = brush.canvas[start:]
     if not region.size:
         return
-    clear = np.exp(-light.haze * brush.camera.row_distance()[start:])[:, None, None]
-    height = max(1.0, light.sun[1])
-    ambient = np.array(light.ambient) * clear
-    sunny = np.array(light.direct) * light.sun[1] * clear / height
-    air = (np.array(light.air) * (1.0 - clear) + 0.5).astype(np.float32)
-    lit = (shade[start:] == 0)[..., None]
-    factor = np.where(lit, (ambient + sunny).astype(np.float32), ambient.astype(np.float32))
-    region[...] = np.minimum(region * factor + air, 255)
+    clear = np.exp(-light.haze * brush.camera.row_distance()[start:])[:, None]
+    shaded, close = shade[start:] > 0, shade[start:] == CONTACT
+    for channel in range(3):
+        ambient, direct = light.ambient[channel], light.direct[channel] * light.sun[1]
+        sunny = ((ambient + direct) * clear).astype(np.float32)
+        air = (light.air[channel] * (1.0 - clear) + 0.5).astype(np.float32)
+        plane = region[..., channel].astype(np.float32)
+        plane[shaded] *= np.float32(ambient / (ambient + direct))
+        plane[close] *= np.float32(0.5)
+        plane *= sunny
+        plane += air
+        region[..., channel] = np.minimum(plane, 255, out=plane)
+
+
+def reflect(brush: Brush) -> None:
+    """A wet road mirrors a fourth of what stands above its far end."""
+    camera, canvas = brush.camera, brush.canvas
+    start = min(max(int(camera.project((0.0, 0.0, FAR))[1]), 0), camera.height)
+    rows = np.arange(start, camera.height)
+    mirrored = canvas[np.maximum(2 * start - 1 - rows, 0), :, :3].astype(np.uint16)
+    plane = canvas[start:, :, :3]
+    mixed = ((plane * np.uint16(3) + mirrored) >> 2).astype(np.uint8)
+    np.copyto(plane, mixed, where=canvas[start:, :, 3:] == Label.Road)
 
 
 def paint_paving(brush: Brush, road: Road, dice: Dice) -> None:
     """Joints between the slabs of the near pavement."""
     pace = dice.pick((0.9, 1.5, 2.4))
-    joint = tuple(int(c * 0.8) for c in road.paving)
+    joint = toned(road.paving, 0.8)
     near = np.arange(1.0, 16.0, pace)
     for side in (-1, 1):
         inner, outer = side * road.half, road.edge(side)
         x = [(inner, outer)] * len(near)
         z = [(a, a + 0.05) for a in near]
-        brush.polygons(brush.camera.ground(rectangles(x, z)), (*joint, int(Label.Pavement)))
+        brush.polygons(brush.camera.ground(rectangles(x, z)), flat(joint, Label.Pavement))
         middle = (inner + outer) / 2
         brush.polygon(
-            brush.camera.ground(band(middle, middle + 0.04, NEAR, 18.0)), (*joint, int(Label.Pavement))
+            brush.camera.ground(band(middle, middle + 0.04, NEAR, 18.0)),
+            flat(joint, Label.Pavement),
         )
 
 
@@ -119,16 +150,16 @@ def paint_wear(brush: Brush, road: Road, dice: Dice) -> None:
         x, z = dice.between(-road.half, road.half * 0.7), dice.between(2.0, 45.0)
         wide, long = dice.between(0.6, road.half * 0.6), dice.between(1.0, 9.0)
         tone = dice.between(0.78, 1.18)
-        color = tuple(min(255, int(c * tone)) for c in road.asphalt)
+        color = toned(road.asphalt, tone)
         quad = rectangles([(x, min(x + wide, road.half))], [(z, z + long)])
-        brush.polygons(brush.camera.ground(quad), (*color, int(Label.Road)))
-    for _ in range(dice.count(0, 2)):
-        spot = brush.spot(dice.between(-road.half, road.half) * 0.8, dice.between(4.0, 18.0))
-        flat = brush.camera.eye * spot.scale / brush.camera.reach
-        axes = (max(1, int(spot.scale * 0.32)), max(1, int(spot.scale * 0.32 * flat)))
-        tone = tuple(int(c * 0.55) for c in road.asphalt)
+        brush.polygons(brush.camera.ground(quad), flat(color, Label.Road))
+    for _ in range(dice.count(0, 1)):
+        spot = brush.camera.spot(dice.between(-road.half, road.half) * 0.8, dice.between(4.0, 18.0))
+        squash = brush.camera.eye * spot.scale / brush.camera.reach
+        axes = (max(1, int(spot.scale * 0.32)), max(1, int(spot.scale * 0.32 * squash)))
+        tone = toned(road.asphalt, 0.55)
         center = (int(spot.column), int(spot.row))
-        cv2.ellipse(brush.canvas, center, axes, 0, 0, 360, (*tone, int(Label.Road)), -1)
+        cv2.ellipse(brush.canvas, center, axes, 0, 0, 360, flat(tone, Label.Road), -1)
 
 
 def paint_kerbs(brush: Brush, road: Road) -> None:
@@ -136,21 +167,25 @@ def paint_kerbs(brush: Brush, road: Road) -> None:
     spans = [(NEAR, FAR)]
     if road.crossing is not None:
         spans = [(NEAR, road.crossing[0]), (road.crossing[1], FAR)]
-    stone = tuple(min(255, int(c * 1.18) + 8) for c in road.paving)
-    gutter = tuple(int(c * 0.82) for c in road.asphalt)
+    stone = toned(road.paving, 1.22)
+    gutter = toned(road.asphalt, 0.82)
     for side in (-1, 1):
         for start, end in spans:
             if end <= start:
                 continue
             edge = side * road.half
             ground = brush.camera.ground
-            brush.polygon(ground(band(edge - side * 0.25, edge, start, end)), (*gutter, int(Label.Road)))
-            brush.polygon(ground(band(edge, edge + side * 0.28, start, end)), (*stone, int(Label.Pavement)))
+            brush.polygon(
+                ground(band(edge - side * 0.25, edge, start, end)), flat(gutter, Label.Road)
+            )
+            brush.polygon(
+                ground(band(edge, edge + side * 0.28, start, end)), flat(stone, Label.Pavement)
+            )
 
 
 def paint_markings(brush: Brush, road: Road, dice: Dice) -> None:
     """Lane lines, edge lines, a zebra, a stop line: road, in the colour of road paint."""
-    ink = (*road.paint, int(Label.Road))
+    ink = flat(road.paint, Label.Road)
     ground = brush.camera.ground
     dash, gap = dice.pick(((2.0, 4.0), (3.0, 3.0), (4.0, 2.0), (3.0, 6.0)))
     phase = dice.between(-dash - gap, 0.0)
@@ -167,10 +202,10 @@ def paint_markings(brush: Brush, road: Road, dice: Dice) -> None:
             z = [(s, s + dash) for s in free]
             brush.polygons(ground(rectangles([(x - 0.07, x + 0.07)] * len(z), z)), ink)
     if dice.chance(0.45):
-        yellow = (205, 170, 60) if dice.chance(0.5) else road.paint
+        yellow: Color = (205, 170, 60) if dice.chance(0.5) else road.paint
         for side in (-1, 1):
             x = side * (road.half - 0.45)
-            brush.polygon(ground(band(x - 0.06, x + 0.06)), (*yellow, int(Label.Road)))
+            brush.polygon(ground(band(x - 0.06, x + 0.06)), flat(yellow, Label.Road))
     if road.zebra is not None:
         stripes = np.arange(-road.half + 0.4, road.half - 0.5, 1.0)
         z = [(road.zebra, road.zebra + 2.8)] * len(stripes)

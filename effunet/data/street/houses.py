@@ -1,10 +1,12 @@
 """Houses along the street: a facade with storeys of windows, a front wall towards us, a roof."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from effunet.data.street.brush import NEAR, Brush, Color, Label, Points
+from effunet.data.street.brush import Brush, Color, Label
+from effunet.data.street.camera import NEAR, Points
 from effunet.data.street.dice import Dice
 
 GLASS: tuple[Color, ...] = ((52, 60, 70), (70, 84, 98), (38, 42, 48), (92, 108, 122))
@@ -30,6 +32,7 @@ class House:
     trim: Color
     roof: Color
     shop: bool
+    banded: bool
     dice: Dice
 
     @property
@@ -60,51 +63,77 @@ class House:
             quad = [(eave, top - 0.2, near), (eave, top - 0.2, self.end)]
             quad += [(ridge, top + self.rise, self.end), (ridge, top + self.rise, near)]
             brush.convex(project(quad), brush.ink(self.roof, Label.Building, near, slope))
+            self._chimneys(brush, near, ridge, top + self.rise)
         self._facade(brush, near)
         if self.z > NEAR:
             self._front(brush, back, ridge)
 
     def _facade(self, brush: Brush, near: float) -> None:
-        project = brush.camera.project
         middle = min((near + self.end) / 2, near + 12.0)
         sun = brush.facing(-self.side, 0.0, 0.0)
-        x, top = self.x, self.tall
+        dice, top, floor = self.dice, self.tall, self.tall / self.storeys
 
-        def strip(low: float, high: float, color: Color, shade: float = 1.0) -> None:
-            quad = [(x, low, near), (x, high, near), (x, high, self.end), (x, low, self.end)]
-            ink = brush.ink([c * shade for c in color], Label.Building, middle, sun)
-            brush.convex(project(quad), ink)
+        def strips(*bands: tuple[float, float, Sequence[float]]) -> None:
+            quads = np.empty((len(bands), 4, 3))
+            quads[..., 0] = self.x
+            quads[..., 1] = [(low, high, high, low) for low, high, _ in bands]
+            quads[..., 2] = (near, near, self.end, self.end)
+            brush.faces(
+                quads, [brush.ink(color, Label.Building, middle, sun) for _, _, color in bands]
+            )
 
-        strip(0.0, top, self.wall)
-        if middle > 90:
+        if middle > 75:
+            strips((0.0, top, self.wall))
             return
-        floor = self.tall / self.storeys
-        first = self.dice.between(0.2, 0.3)
-        if self.shop:
-            strip(0.0, floor * 0.95, self.dice.pick(SHOPS))
-        else:
-            strip(0.0, 0.5, self.wall, 0.75)
+        base = [c * 0.78 for c in self.wall]
+        front = (0.0, floor * 0.95, dice.pick(SHOPS)) if self.shop else (0.0, 0.5, base)
+        bands = [(0.0, top, self.wall), front, (top - 0.35, top, self.trim)]
+        if self.banded:
+            bands += [(floor * k - 0.1, floor * k + 0.1, self.trim) for k in range(1, self.storeys)]
+        strips(*bands)
+
         length = self.end - self.z
-        columns = max(1, int(length / self.dice.between(2.2, 3.6)))
+        columns = max(1, int(length / dice.between(2.2, 3.6)))
         wide = length / columns
         at = self.z + (np.arange(columns) + 0.5) * wide
         at = at[at > NEAR + 0.4 * wide]
-        low = int(self.shop)
-        levels = floor * (np.arange(low, self.storeys) + first)
-        half, rise = wide * self.dice.between(0.2, 0.36), floor * self.dice.between(0.42, 0.6)
-        bright = brush.light.lamps
-        self._openings(brush, at, levels, half, rise, middle, sun, 0.4 if bright else 0.0)
+        levels = floor * (np.arange(int(self.shop), self.storeys) + dice.between(0.2, 0.3))
+        half, rise = wide * dice.between(0.2, 0.36), floor * dice.between(0.42, 0.6)
+        evening = brush.light.lamps
+        self._openings(brush, at, levels, half, rise, middle, sun, 0.4 if evening else 0.0)
         if self.shop:
-            self._openings(
-                brush, at, np.array([0.35]), wide * 0.42, floor * 0.58, middle, sun, 0.8 if bright else 0.1
+            low, high = np.array([0.35]), floor * 0.58
+            self._openings(brush, at, low, wide * 0.42, high, middle, sun, 0.8 if evening else 0.1)
+            strips((floor * 0.76, floor * 0.95, dice.pick(SHOPS)))
+        elif len(at):
+            door = wall_quads(
+                self.x, at[:1] + 0.5 * wide, np.array([0.05]), 0.5, min(2.1, floor * 0.8)
             )
-            strip(floor * 0.76, floor * 0.95, self.dice.pick(SHOPS), 1.1)
-        else:
-            door = at[self.dice.count(0, len(at)) :][:1] + 0.5 * wide
-            color = self.dice.pick(SHOPS)
-            quads = wall_quads(x, door, np.array([0.05]), 0.5, min(2.1, floor * 0.8))
-            brush.polygons(project(quads), brush.ink(color, Label.Building, middle, sun))
-        strip(top - 0.35, top, self.trim)
+            ink = brush.ink(dice.pick(SHOPS), Label.Building, middle, sun)
+            brush.polygons(brush.camera.project(door), ink)
+
+    def _chimneys(self, brush: Brush, near: float, ridge: float, top: float) -> None:
+        """One on the ridge at the near end, or two, or none."""
+        for z in (self.end, self.z + 0.8)[: self.dice.count(0, 2)]:
+            if z - 0.8 > near:
+                a, b, side = ridge - 0.35, ridge + 0.35, ridge - self.side * 0.35
+                low, high = top - 0.5, top + 1.1
+                face = [
+                    (a, low, z - 0.8),
+                    (a, high, z - 0.8),
+                    (b, high, z - 0.8),
+                    (b, low, z - 0.8),
+                ]
+                flank = [
+                    (side, low, z - 0.8),
+                    (side, high, z - 0.8),
+                    (side, high, z),
+                    (side, low, z),
+                ]
+                suns = (brush.facing(-self.side, 0.0, 0.0), brush.facing(0.0, 0.0, -1.0))
+                color = [c * 0.85 for c in self.wall]
+                inks = [brush.ink(color, Label.Building, z, sun) for sun in suns]
+                brush.faces([flank, face], inks)
 
     def _openings(
         self,
@@ -120,11 +149,11 @@ class House:
         """Windows in a grid: frames in the trim's colour, glass inside, some with a light on."""
         if not len(at) or not len(levels):
             return
-        project = brush.camera.project
+        panes = wall_quads(self.x, at, levels, half, rise)
+        frames = wall_quads(self.x, at, levels - 0.1, half + 0.1, rise + 0.2)
+        frame, glass = brush.camera.project(np.stack([frames, panes]))
         if z < 55:
-            frames = wall_quads(self.x, at, levels - 0.1, half + 0.1, rise + 0.2)
-            brush.polygons(project(frames), brush.ink(self.trim, Label.Building, z, sun))
-        glass = project(wall_quads(self.x, at, levels, half, rise))
+            brush.polygons(frame, brush.ink(self.trim, Label.Building, z, sun))
         kind = self.dice.many(len(glass))
         on = kind < lamps
         pane = self.dice.pick(GLASS)
@@ -146,7 +175,8 @@ class House:
             return
         rows = (np.arange(self.storeys) + 0.35) * top / self.storeys
         columns = np.arange(2, self.deep - 1, 3.4)
-        y, x = (m.reshape(-1, 1) for m in np.meshgrid(rows, self.x + self.side * columns))
+        x = np.tile(self.x + self.side * columns, len(rows))[:, None]
+        y = np.repeat(rows, len(columns))[:, None]
         tall = 0.45 * top / self.storeys
         quads = np.empty((len(x), 4, 3))
         quads[..., 0] = x + np.array([-0.55, 0.55, 0.55, -0.55])
@@ -161,7 +191,7 @@ class House:
 
 def wall_quads(x: float, at: Points, levels: Points, half: float, rise: float) -> Points:
     """Upright rectangles (M, 4, 3) in the plane x: centres `at` along z, feet at `levels`."""
-    z, y = (m.reshape(-1, 1) for m in np.meshgrid(at, levels))
+    z, y = np.tile(at, len(levels))[:, None], np.repeat(levels, len(at))[:, None]
     quads = np.empty((len(z), 4, 3))
     quads[..., 0] = x
     quads[..., 1] = y + np.array([0.0, rise, rise, 0.0])

@@ -7,12 +7,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from effunet.data.street.brush import NEAR, Brush, Color, Label, Points
+from effunet.data.street.brush import Brush, Color, Label
+from effunet.data.street.camera import NEAR, Points
 from effunet.data.street.dice import Dice
-from effunet.data.street.sky import TILE, noise
+from effunet.data.street.noise import TILE, noise
 
 GREENS: tuple[Color, ...] = (
-    (74, 104, 46), (92, 118, 58), (58, 88, 44), (110, 122, 56), (64, 96, 62), (140, 112, 48), (86, 92, 52)
+    (74, 104, 46), (92, 118, 58), (58, 88, 44), (110, 122, 56), (64, 96, 62), (140, 112, 48),
+    (86, 92, 52),
 )  # fmt: skip
 BARK: tuple[Color, ...] = ((92, 74, 58), (110, 98, 84), (70, 60, 50), (128, 116, 100))
 SIDE = 128  # pixels of a crown
@@ -20,10 +22,10 @@ SHAPES = ("round", "tall", "cone", "bush")
 
 
 @cache
-def crowns(shape: str) -> tuple[NDArray[np.uint8], ...]:
+def crowns(shape: str, sunny: int) -> tuple[NDArray[np.uint8], ...]:
     """Crowns of a shape as SIDE x SIDE x 2: how surely leaves are there (> 127), and their light.
 
-    The bright side is at the right; flip for a sun at the left.
+    sunny: the bright side, -1 left or 1 right.
     """
     y, x = np.mgrid[:SIDE, :SIDE] * 2.0 / SIDE - 1.0 + 1.0 / SIDE
     bodies = {
@@ -37,41 +39,42 @@ def crowns(shape: str) -> tuple[NDArray[np.uint8], ...]:
         cut = noise(100 + number, 64, 0.8)[:SIDE, :SIDE] * 0.10
         leaves = noise(200 + number, 128, 0.85)[:SIDE, :SIDE]
         body = bodies[shape] * 1.1 - 0.16 + cut + 0.05 * leaves
-        light = 0.46 + 0.20 * x - 0.22 * y + 0.30 * cut * 5.0 + 0.13 * leaves
+        light = 0.46 + 0.20 * sunny * x - 0.22 * y + 0.30 * cut * 5.0 + 0.13 * leaves
         fields = np.stack([128.0 + 400.0 * body, 255.0 * light], -1)
         grown.append(np.clip(np.floor(fields), 0, 255).astype(np.uint8))
     return tuple(grown)
 
 
-@cache
-def _ramp() -> NDArray[np.float64]:
-    return np.linspace(0.28, 1.35, 16)[:, None]
+TONES = np.linspace(0.3, 1.25, 16)
 
 
 def stamp(
-    brush: Brush, shape: str, box: tuple[int, int, int, int], color: Color, z: float, lit: float, dice: Dice
+    brush: Brush,
+    shape: str,
+    box: tuple[int, int, int, int],
+    color: Color,
+    z: float,
+    lit: float,
+    dice: Dice,
 ) -> None:
     """Grow a crown into the pixel box (left, top, right, bottom), cut at the image's border."""
-    crown = dice.pick(crowns(shape))
-    flip = brush.light.sun[0] < 0
+    crown = dice.pick(crowns(shape, 1 if brush.light.sun[0] > 0 else -1))
     left, top, right, bottom = box
     height, width = brush.canvas.shape[:2]
     wide, tall = right - left, bottom - top
     a, b, c, d = max(left, 0), max(top, 0), min(right, width), min(bottom, height)
     if wide < 2 or tall < 2 or a >= c or b >= d:
         return
-    # Only the part of the crown that is seen is enlarged: a tree beside us may be many times the image.
+    # Only the part that is seen is enlarged: a tree beside us may be many times the image.
     part = (
         (a - left) * SIDE // wide, (b - top) * SIDE // tall,
         -((left - c) * SIDE // wide), -((top - d) * SIDE // tall),
     )  # fmt: skip
-    if flip:
-        crown = crown[:, ::-1]
-    cut = np.ascontiguousarray(crown[part[1] : part[3], part[0] : part[2]])
-    grown = cv2.resize(cut, (c - a, d - b), interpolation=cv2.INTER_LINEAR_EXACT)
-    inks = np.array([brush.ink([x * s for x in color], Label.Tree, z, lit) for s in _ramp()[:, 0]], np.uint8)
-    leafy = inks[grown[..., 1] >> 4]
-    cv2.copyTo(leafy, (grown[..., 0] > 127).astype(np.uint8), brush.canvas[b:d, a:c])
+    cut = crown[part[1] : part[3], part[0] : part[2]]
+    grown = cv2.resize(cut, (c - a, d - b), interpolation=cv2.INTER_LINEAR_EXACT).view(np.uint8)
+    inks = brush.inks(color, TONES, Label.Tree, z, lit).view(np.uint32)[:, 0]
+    leafy = inks[grown[..., 1] // 16].view(np.uint8).reshape(d - b, c - a, 4)
+    cv2.copyTo(leafy, (grown[..., 0] > 127).view(np.uint8), brush.canvas[b:d, a:c])
 
 
 @dataclass(frozen=True)
@@ -98,14 +101,24 @@ class Tree:
         stretch = 0.4 * self.tall / sun[1] * 0.5 + 0.3 * self.wide
         dx, dz = -sun[0] * stretch, -sun[2] * stretch
         px, pz = dz * 0.6 + 0.1, -dx * 0.6 + 0.1
-        corners = [(x + dx, z + dz), (x + px + dx / 2, z + pz + dz / 2), (x + px - dx / 2, z + pz - dz / 2)]
-        corners += [(x - dx, z - dz), (x - px - dx / 2, z - pz - dz / 2), (x - px + dx / 2, z - pz + dz / 2)]
+        corners = [
+            (x + dx, z + dz),
+            (x + px + dx / 2, z + pz + dz / 2),
+            (x + px - dx / 2, z + pz - dz / 2),
+        ]
+        corners += [
+            (x - dx, z - dz),
+            (x - px - dx / 2, z - pz - dz / 2),
+            (x - px + dx / 2, z - pz + dz / 2),
+        ]
         return np.maximum(np.array(corners), (-1e9, NEAR))
 
     def paint(self, brush: Brush, lit: float) -> None:
         """The trunk with two boughs, then the leaves."""
-        spot = brush.spot(self.x, self.z)
         half = self.wide / 2
+        if not brush.sees(self.x, self.z, half):
+            return
+        spot = brush.camera.spot(self.x, self.z)
         foot = 0.0
         if self.shape != "bush":
             foot = self.tall * (0.12 if self.shape == "cone" else self.dice.between(0.2, 0.36))
@@ -120,8 +133,18 @@ class Tree:
             ]
             for quad in spot.pixels(quads):
                 brush.convex(quad, bark)
-        (left, top), (right, bottom) = spot.pixels([(-half, self.tall), (half, foot * 0.85)]).tolist()
-        stamp(brush, self.shape, (left, top, right + 1, bottom + 1), self.color, self.z, lit, self.dice)
+        (left, top), (right, bottom) = spot.pixels(
+            [(-half, self.tall), (half, foot * 0.85)]
+        ).tolist()
+        stamp(
+            brush,
+            self.shape,
+            (left, top, right + 1, bottom + 1),
+            self.color,
+            self.z,
+            lit,
+            self.dice,
+        )
 
 
 @dataclass(frozen=True)

@@ -6,33 +6,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from effunet.data.street.brush import Brush, Color, Label
+from effunet.data.street.brush import Brush, Label
 from effunet.data.street.dice import Dice
-
-TILE = 256  # pixels: side of the noise block that every texture is cut from
-
-
-@cache
-def noise(seed: int, finest: int = 128, roughness: float = 0.6) -> NDArray[np.float32]:
-    """A TILE x TILE block of fractal value noise that wraps round; mean 0, deviation 1.
-
-    finest: cells a side of the finest octave. Sums and products only, which IEEE makes the same
-    everywhere.
-    """
-    total = np.zeros((TILE, TILE))
-    cells, weight = 4, 1.0
-    while cells <= finest:
-        words = np.random.Philox(key=np.array([seed, cells], np.uint64)).random_raw(cells * cells)
-        grid = (words >> np.uint64(11)).reshape(cells, cells) * 2.0**-53 - 0.5
-        at = np.arange(TILE) * cells / TILE
-        low = at.astype(int)
-        share = at - low
-        share = share * share * (3.0 - 2.0 * share)
-        rows = grid[low] * (1.0 - share)[:, None] + grid[(low + 1) % cells] * share[:, None]
-        total += weight * (rows[:, low] * (1.0 - share) + rows[:, (low + 1) % cells] * share)
-        cells, weight = cells * 2, weight * roughness
-    total -= total.mean()
-    return (total / np.sqrt((total * total).mean())).astype(np.float32)
+from effunet.data.street.ground import FAR
+from effunet.data.street.noise import TILE, noise
+from effunet.data.street.weather import Sky
 
 
 @cache
@@ -42,30 +20,33 @@ def cloud_tile() -> NDArray[np.uint8]:
     return np.tile(tile, (2, 2))
 
 
-def paint_sky(brush: Brush, top: Color, bottom: Color, cloud: Color, cover: float, dice: Dice) -> None:
-    """Fill the rows above the street: a gradient, and clouds over the share `cover` of it."""
+def paint_sky(brush: Brush, sky: Sky, dice: Dice) -> None:
+    """Fill the rows above the street: a gradient, and clouds over it."""
     camera = brush.camera
     rows = min(camera.height, max(1, int(camera.height * camera.horizon) + 2 + camera.height // 20))
-    fade = np.linspace(0.0, 1.0, rows, dtype=np.float32)[:, None, None]
+    fade = np.linspace(0.0, 1.0, rows)[:, None, None]
     fade = fade * (2.0 - fade)
-    sky = np.array(top, np.float32) * (1 - fade) + np.array(bottom, np.float32) * fade
-    x, y = dice.count(0, TILE - 1), dice.count(0, TILE - 1)
-    tall = dice.count(90, TILE)
-    threshold = 205.0 - 170.0 * cover
-    softness = dice.between(25.0, 70.0)
-    wide = min(TILE, max(16, tall * camera.width // (2 * rows)))
+    blue = np.array(sky.top) * (1.0 - fade) + np.array(sky.bottom) * fade
+    start, softness = 205.0 - 170.0 * sky.cover, dice.between(25.0, 70.0)
+    thickness = np.arange(0.0, 256.0, 4.0)[:, None]
+    share = np.clip((thickness - start) / softness, 0.0, 1.0) * (1.0 - 0.6 * fade * fade)
+    shade = 1.0 - 0.12 * np.clip((thickness - start - 40.0) / softness, 0.0, 1.0)
+    table = np.full((rows, 64, 4), int(Label.Sky), np.uint8)
+    table[..., :3] = blue + share * (np.array(sky.cloud) * shade - blue) + 0.5
+
+    x, y, tall = dice.count(0, TILE - 1), dice.count(0, TILE - 1), dice.count(60, 150)
+    wide = min(TILE, max(16, 3 * tall * camera.width // (4 * rows)))
     cut = cloud_tile()[y : y + tall, x : x + wide]
     thick = cv2.resize(cut, (camera.width, rows), interpolation=cv2.INTER_LINEAR_EXACT)
-    table = np.clip((np.arange(256, dtype=np.float32) - threshold) / softness, 0.0, 1.0)
-    share = table[thick][..., None] * (1 - 0.6 * fade * fade)
-    shade = np.float32(1.0) - np.float32(0.10) * table[np.maximum(thick, 40) - 40][..., None]
-    sky = sky + share * (np.array(cloud, np.float32) * shade - sky)
-    brush.canvas[:rows, :, :3] = np.clip(sky + np.float32(0.5), 0, 255)
-    brush.canvas[:rows, :, 3] = Label.Sky
+    place = thick // 4 + np.arange(0, 64 * rows, 64, dtype=np.int32)[:, None]
+    brush.canvas[:rows] = (
+        table.view(np.uint32).reshape(-1)[place].view(np.uint8).reshape(rows, -1, 4)
+    )
 
 
-def paint_skyline(brush: Brush, far: float, built: float, dice: Dice) -> None:
-    """Roofs and tree tops at the distance `far`; `built` is the share of roofs."""
+def paint_skyline(brush: Brush, dice: Dice) -> None:
+    """Roofs and tree tops at the end of the street, in a share that is drawn too."""
+    far, built = FAR, dice.unit()
     x = -far * 1.4
     while x < far * 1.4:
         wide, tall = dice.between(6.0, 26.0), dice.between(3.0, 13.0)
@@ -77,11 +58,12 @@ def paint_skyline(brush: Brush, far: float, built: float, dice: Dice) -> None:
                 outline.insert(2, (wide / 2, tall + wide * dice.between(0.15, 0.4)))
             color = dice.pick(((140, 118, 104), (150, 145, 138), (120, 100, 92), (165, 150, 130)))
         else:
-            bumps = dice.many(9) * 0.5 + 0.6
-            steps = np.linspace(-0.1, 1.1, 9)
-            outline = [(-0.1 * wide, -3), *zip(steps * wide, bumps * tall * 0.8, strict=True)]
-            outline.append((1.1 * wide, -3))
+            outline = [(wide * (0.15 * k - 0.1), tall * dice.between(0.45, 0.9)) for k in range(9)]
+            outline = [(-0.1 * wide, -3), *outline, (1.1 * wide, -3)]
             color = dice.pick(((62, 84, 50), (74, 92, 58), (55, 70, 48)))
-        ink = brush.ink(color, Label.Building if roof else Label.Tree, far * 0.8, dice.unit())
-        brush.polygon(brush.spot(x, far).pixels(outline), ink)
+        tone, left = dice.unit(), x
         x += wide * dice.between(0.6, 1.1)
+        if not brush.sees(left + wide / 2, far, wide):
+            continue
+        ink = brush.ink(color, Label.Building if roof else Label.Tree, far * 0.8, tone)
+        brush.polygon(brush.camera.spot(left, far).pixels(outline), ink)

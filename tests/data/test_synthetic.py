@@ -1,0 +1,158 @@
+import hashlib
+
+import cv2
+import numpy as np
+import pytest
+
+from effunet.data.street.dice import Dice
+from effunet.data.synthetic import CLASSES, PALETTE, render
+
+SCENES = 200
+
+
+@pytest.fixture(scope="module")
+def masks() -> list[np.ndarray]:
+    return [render(7, index, 96, 96)[1] for index in range(SCENES)]
+
+
+def test_classes_are_camvids_eleven_in_segnets_order_with_their_colours():
+    assert CLASSES == (
+        "Sky", "Building", "Pole", "Road", "Pavement", "Tree", "SignSymbol", "Fence", "Car",
+        "Pedestrian", "Bicyclist",
+    )  # fmt: skip
+    assert len(set(PALETTE)) == len(CLASSES)
+    assert PALETTE[CLASSES.index("Road")] == (128, 64, 128)
+
+
+def test_a_scene_is_a_function_of_seed_and_index_whatever_was_drawn_before():
+    first = [render(3, index, 64, 80) for index in (0, 1, 2)]
+    again = [render(3, index, 64, 80) for index in (2, 0, 1)]
+    for (image, mask), (image_again, mask_again) in zip(
+        first, (again[1], again[2], again[0]), strict=True
+    ):
+        assert np.array_equal(image, image_again)
+        assert np.array_equal(mask, mask_again)
+
+
+def test_the_global_random_state_neither_matters_nor_moves():
+    np.random.seed(0)  # noqa: NPY002
+    image, mask = render(1, 5, 48, 48)
+    np.random.seed(1)  # noqa: NPY002
+    before = np.random.get_state()[1].copy()  # noqa: NPY002
+    image_again, mask_again = render(1, 5, 48, 48)
+    assert np.array_equal(np.random.get_state()[1], before)  # noqa: NPY002
+    assert np.array_equal(image, image_again)
+    assert np.array_equal(mask, mask_again)
+
+
+def test_every_seed_and_every_index_is_another_scene():
+    scenes = {render(seed, index, 48, 48)[0].tobytes() for seed in range(4) for index in range(25)}
+    assert len(scenes) == 100
+
+
+@pytest.mark.parametrize(
+    ("seed", "index", "height", "width", "digest"),
+    [
+        (0, 0, 256, 256, "?"),
+        (0, 1, 360, 480, "?"),
+        (1, 17, 64, 64, "?"),
+        (2**64 - 1, 12345, 33, 71, "?"),
+    ],
+)
+def test_labels_are_the_same_on_every_machine(
+    seed: int, index: int, height: int, width: int, digest: str
+):
+    mask = render(seed, index, height, width)[1]
+    assert hashlib.sha256(mask.tobytes()).hexdigest()[:16] == digest
+
+
+def test_without_vector_instructions_labels_are_equal_and_images_within_one_grey_level():
+    vectors = cv2.useOptimized()
+    scenes = [render(4, index, 120, 160) for index in range(12)]
+    try:
+        cv2.setUseOptimized(False)
+        plain = [render(4, index, 120, 160) for index in range(12)]
+    finally:
+        cv2.setUseOptimized(vectors)
+    for (image, mask), (image_plain, mask_plain) in zip(scenes, plain, strict=True):
+        assert np.array_equal(mask, mask_plain)
+        assert np.abs(image.astype(int) - image_plain).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("height", "width"),
+    [(1, 1), (1, 50), (50, 1), (2, 3), (17, 31), (32, 32), (360, 480), (301, 97), (1024, 2048)],
+)
+def test_any_size_gives_an_image_and_its_mask(height: int, width: int):
+    for index in range(2 if height > 500 else 5):
+        image, mask = render(0, index, height, width)
+        assert image.shape == (height, width, 3) and image.dtype == np.uint8
+        assert mask.shape == (height, width) and mask.dtype == np.uint8
+        assert mask.max() < len(CLASSES)
+
+
+def test_a_scene_is_the_same_scene_at_twice_the_size():
+    for index in range(10):
+        small, large = render(5, index, 128, 128)[1], render(5, index, 256, 256)[1]
+        assert (small == large[1::2, 1::2]).mean() > 0.93
+
+
+def test_sizes_and_seeds_that_cannot_be_are_refused_with_their_value():
+    with pytest.raises(ValueError, match="at least 1 pixel, got 0 x 8"):
+        render(0, 0, 0, 8)
+    with pytest.raises(ValueError, match="got -1 and 0"):
+        render(-1, 0)
+
+
+def test_labels_are_class_indices_only(masks: list[np.ndarray]):
+    assert {int(label) for mask in masks for label in np.unique(mask)} == set(range(11))
+
+
+@pytest.mark.parametrize(
+    ("name", "images", "pixels"),
+    [
+        ("Sky", 0.99, 0.15), ("Building", 0.95, 0.10), ("Pole", 0.9, 0.006), ("Road", 0.99, 0.20),
+        ("Pavement", 0.9, 0.03), ("Tree", 0.85, 0.04), ("SignSymbol", 0.55, 0.002),
+        ("Fence", 0.5, 0.004), ("Car", 0.9, 0.025), ("Pedestrian", 0.5, 0.003),
+        ("Bicyclist", 0.5, 0.004),
+    ],
+)  # fmt: skip
+def test_every_class_is_met_often_and_large_enough(
+    name: str, images: float, pixels: float, masks: list[np.ndarray]
+):
+    shares = np.array([(mask == CLASSES.index(name)).mean() for mask in masks])
+    assert (shares > 0).mean() > images
+    assert shares.mean() > pixels
+
+
+def test_the_image_changes_where_the_label_changes():
+    on_edges, elsewhere = [], []
+    for index in range(30):
+        image, mask = render(8, index, 192, 192)
+        step = np.abs(np.diff(image.astype(int), axis=1)).sum(-1)
+        edge = mask[:, 1:] != mask[:, :-1]
+        on_edges.append(step[edge].mean())
+        elsewhere.append(step[~edge].mean())
+    assert np.mean(on_edges) > 4 * np.mean(elsewhere)
+    assert (np.array(on_edges) > 1.5 * np.array(elsewhere)).all()
+
+
+def test_label_edges_lie_on_image_edges_to_the_pixel():
+    """Shifted by a single pixel, the mask fits the image worse: in each direction."""
+    fits = np.zeros(3)
+    for index in range(30):
+        image, mask = render(9, index, 192, 192)
+        step = np.abs(np.diff(image.astype(int), axis=1)).sum(-1)
+        edge = mask[:, 1:] != mask[:, :-1]
+        fits += [step[np.roll(edge, shift, axis=1)].sum() for shift in (-1, 0, 1)]
+    assert fits[1] > 1.3 * fits[0]
+    assert fits[1] > 1.3 * fits[2]
+
+
+def test_dice_are_fair_and_repeat():
+    dice = Dice.of(1, 2)
+    rolls = [dice.count(1, 6) for _ in range(3000)]
+    assert np.abs(np.bincount(rolls)[1:] / 500 - 1).max() < 0.2
+    again = Dice.of(1, 2)
+    assert rolls == [again.count(1, 6) for _ in range(3000)]
+    assert abs(Dice.of(0, 0).many(4000).mean() - 0.5) < 0.02
