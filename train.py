@@ -1,12 +1,12 @@
 """The training door: `python train.py [encoder=b0..b7|phi] [dataset=NAME] [key=value ...]`.
 
-conf/ is composed by Hydra into one typed config, the config becomes a Run, and the Run is fitted.
-`python train.py --help` lists groups and keys; `-m` sweeps over several values.
+conf/ is composed by Hydra into one typed config, the config becomes a Run, and the Run is fitted
+(effunet.training.launch). `python train.py --help` lists groups and keys; `-m` sweeps over values.
 """
 
 import sys
 
-from effunet.training.launch import main
+from effunet.cli import main
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(["train", *sys.argv[1:]]))

@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = next((place for place, word in enumerate(words) if word[:1] != "-"), len(words))
     ours, overrides = words[: command + 1], words[command + 1 :]
     if ours[-1:] == ["train"] and not {"-h", "--help"} & set(ours):
-        return guarded(lambda: _train(overrides), debug="--debug" in ours)
+        return guarded(lambda: _train(overrides), debug="--debug" in words)
     arguments = _parser().parse_args(words)
     command = import_module(f"effunet.commands.{arguments.command}")
     return guarded(lambda: command.run(arguments), debug=arguments.debug)

@@ -52,13 +52,13 @@ class Plan:
     stages: tuple[Stage, ...]  # the first keeps the size, four others halve it
     head: int  # channels of the 1x1 convolution before the classifier
     resolution: int  # pixels a side, of the images it is meant for; it takes any size
-    dropout: float  # before the classifier, 0 <= dropout < 1
+    dropout: float  # before the classifier: share of its inputs set to 0
 
     def __post_init__(self) -> None:
         check_range("stem", self.stem, 4, WIDEST)
         check_range("head", self.head, 1, WIDEST)
         check_range("resolution", self.resolution, 1, WIDEST)
-        check_range("dropout", self.dropout, 0.0, math.nextafter(1.0, 0.0))
+        check_range("dropout", self.dropout, 0.0, 1.0)
         strides = [stage.stride for stage in self.stages]
         if strides[:1] != [1] or strides.count(2) != 4:
             raise ValueError(

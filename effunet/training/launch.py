@@ -32,27 +32,23 @@ class Outcome:
     """How one job of a sweep ended: its folder and best mIoU, or its error."""
 
     run: str
-    miou: float | None
-    exit_code: int
+    miou: float | None = None
+    error: EffunetError | None = None
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Train what the overrides say and return the exit code: the whole of `python train.py`."""
-    debug = "--debug" in arguments
-    prepare()
+    """Train what the overrides say and return the exit code; effunet.cli words what is raised.
+
+    Raises:
+        UsageError: a word at fault, before anything is read or made.
+        EffunetError: the training's own, when there is one; a sweep goes on with its other jobs.
+    """
     arguments = [argument for argument in arguments if argument != "--debug"]
-    try:
-        multirun = any(argument in ("-m", "--multirun") for argument in arguments)
-        check(_overrides(arguments), multirun, _option(arguments, "--config-dir", "-cd"))
-        sys.argv = [sys.argv[0], *arguments]
-        return _run_hydra(debug)
-    except EffunetError as error:
-        if debug:
-            raise
-        print(f"effunet: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        return 130
+    multirun = any(argument in ("-m", "--multirun") for argument in arguments)
+    prepare()
+    check(_overrides(arguments), multirun, _option(arguments, "--config-dir", "-cd"))
+    sys.argv = [sys.argv[0], *arguments]
+    return _run_hydra(multirun)
 
 
 def prepare() -> None:
@@ -109,29 +105,34 @@ def _fit(composed: DictConfig) -> Outcome:
     from effunet.training.run import Run
 
     run = Run.from_config(config)
-    return Outcome(str(run.folder), run.fit(), 0)
+    scores = run.fit().metadata.get("scores") or {}
+    return Outcome(str(run.folder), scores.get("miou"))
 
 
-def _run_hydra(debug: bool) -> int:
+def _run_hydra(multirun: bool) -> int:
     """Let Hydra compose and call once per job; a job that fails does not stop the others."""
     outcomes: list[Outcome] = []
 
     def job(composed: DictConfig) -> None:
+        # Kept and raised behind Hydra's back, which would print lines of its own about it.
         try:
             outcomes.append(_fit(composed))
         except EffunetError as error:
-            if debug:
-                raise
-            print(f"effunet: {error}", file=sys.stderr)
-            outcomes.append(Outcome(str(error), None, error.exit_code))
+            outcomes.append(Outcome(str(error), error=error))
+            if multirun:
+                print(f"effunet: {error}", file=sys.stderr)
 
     # Hydra's own shortened error text would hide where one of our bugs came from.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     task: Any = hydra_main(str(conf_folder()), "config", version_base="1.3")(job)
     task()
-    if len(outcomes) > 1:
-        print("\nmIoU    run")
-        for outcome in outcomes:
-            score = "failed" if outcome.miou is None else f"{outcome.miou:.4f}"
-            print(f"{score:6s}  {outcome.run}")
-    return max((outcome.exit_code for outcome in outcomes), default=0)
+    errors = [outcome.error for outcome in outcomes if outcome.error is not None]
+    if not multirun:
+        if errors:
+            raise errors[0]
+        return 0
+    print("\nmIoU    run")
+    for outcome in outcomes:
+        score = "n/a" if outcome.miou is None else f"{outcome.miou:.4f}"
+        print(f"{'failed' if outcome.error else score:6s}  {outcome.run}")
+    return max((error.exit_code for error in errors), default=0)

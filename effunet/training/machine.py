@@ -15,6 +15,7 @@ from effunet.training.schema import Config
 
 
 def devices(config: Config) -> int:
+    """Return how many devices work: all GPUs, or one CPU process."""
     if config.devices is not None:
         return config.devices
     return torch.cuda.device_count() or 1 if config.accelerator != "cpu" else 1
@@ -35,6 +36,7 @@ def workers(config: Config) -> int:
 
 
 def precision(config: Config) -> Literal["32-true", "bf16-mixed", "16-mixed"]:
+    """Return the arithmetic, in Lightning's words."""
     names = {"32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
     if config.precision != "auto":
         return names[config.precision]
@@ -43,6 +45,7 @@ def precision(config: Config) -> Literal["32-true", "bf16-mixed", "16-mixed"]:
 
 
 def channels_last(config: Config) -> bool:
+    """Return whether pixels lie in memory as images do, all channels of one together."""
     if config.channels_last is not None:
         return config.channels_last
     return True
@@ -58,6 +61,7 @@ def quiet() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*does not have many workers.*")
+            warnings.filterwarnings("ignore", ".*LeafSpec.*")  # Lightning 2.6 with torch 2.15
             yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):

@@ -91,7 +91,9 @@ def _check_option(override: Override, options: list[str]) -> None:
     swept = override.is_sweep_override() and override.is_choice_sweep()
     for value in override.sweep_iterator() if swept else [override.value()]:
         if isinstance(value, dict):
-            raise UsageError(f"{override.input_line}: set the keys one by one, as {group}.key=value")
+            raise UsageError(
+                f"{override.input_line}: set the keys one by one, as {group}.key=value"
+            )
         if str(value) in options or (group == "experiment" and value is None):
             continue
         own = "; a directory of your own is dataset=folder dataset.root=DIR"

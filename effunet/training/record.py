@@ -21,7 +21,7 @@ from effunet.artifact import write
 from effunet.data.dataset import Dataset
 from effunet.evaluate import Report
 from effunet.infer import predict_mask
-from effunet.pictures import Row, curves, sheet
+from effunet.pictures import Row, curves, png, sheet
 from effunet.metrics import Scores
 from effunet.segmenter import Segmenter
 from effunet.training.module import Training
@@ -114,7 +114,7 @@ class Record(pl.Callback):
 
     def _facts(self, report: Report) -> dict[str, Any]:
         plain = report.to_plain()
-        shown = ("miou", "pixel_accuracy", "counted", "dataset", "split", "images")
+        shown = ("miou", "pixel_accuracy", "counted", "dataset", "split", "images", "classes")
         return {
             "dataset": self.config.dataset.name,
             "training_size": list(self.config.dataset.crop),
@@ -125,7 +125,8 @@ class Record(pl.Callback):
         """Refresh the pictures; a full disk costs a picture, never the training."""
         training = module.training
         try:
-            sheet(self._pictures(segmenter), self.val.labels).save(self.folder / "predictions.png")
+            picture = sheet(self._pictures(segmenter), self.val.labels)
+            write(self.folder / "predictions.png", png(picture))
             self._curves()
         except OSError as error:
             warnings.warn(f"{self.folder}: no pictures this time: {error}", stacklevel=1)

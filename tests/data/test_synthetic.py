@@ -12,7 +12,7 @@ SCENES = 200
 
 @pytest.fixture(scope="module")
 def masks() -> list[np.ndarray]:
-    return [render(7, index, 96, 96)[1] for index in range(SCENES)]
+    return [render(7, index, 64, 64)[1] for index in range(SCENES)]
 
 
 def test_classes_are_camvids_eleven_in_segnets_order_with_their_colours():
@@ -46,17 +46,17 @@ def test_the_global_random_state_neither_matters_nor_moves():
 
 
 def test_every_seed_and_every_index_is_another_scene():
-    scenes = {render(seed, index, 48, 48)[0].tobytes() for seed in range(4) for index in range(25)}
-    assert len(scenes) == 100
+    scenes = {render(seed, index, 24, 24)[0].tobytes() for seed in range(3) for index in range(15)}
+    assert len(scenes) == 45
 
 
 @pytest.mark.parametrize(
     ("seed", "index", "height", "width", "digest"),
     [
-        (0, 0, 256, 256, "?"),
-        (0, 1, 360, 480, "?"),
-        (1, 17, 64, 64, "?"),
-        (2**64 - 1, 12345, 33, 71, "?"),
+        (0, 0, 256, 256, "77950d618075dc4c"),
+        (0, 1, 360, 480, "71bbe2f59fb52fbd"),
+        (1, 17, 64, 64, "35445aa2f62c6e69"),
+        (2**64 - 1, 12345, 33, 71, "afa3cc8cc84bcc0e"),
     ],
 )
 def test_labels_are_the_same_on_every_machine(
@@ -66,12 +66,23 @@ def test_labels_are_the_same_on_every_machine(
     assert hashlib.sha256(mask.tobytes()).hexdigest()[:16] == digest
 
 
+def test_images_are_within_one_grey_level_of_the_first_machines():
+    green = render(0, 0)[0][32::64, 32::64, 1].astype(int)
+    assert (
+        np.abs(
+            green
+            - [[117, 180, 179, 87], [121, 195, 127, 130], [86, 102, 154, 105], [106, 94, 100, 106]]
+        ).max()
+        <= 1
+    )
+
+
 def test_without_vector_instructions_labels_are_equal_and_images_within_one_grey_level():
     vectors = cv2.useOptimized()
-    scenes = [render(4, index, 120, 160) for index in range(12)]
+    scenes = [render(4, index, 120, 160) for index in range(8)]
     try:
         cv2.setUseOptimized(False)
-        plain = [render(4, index, 120, 160) for index in range(12)]
+        plain = [render(4, index, 120, 160) for index in range(8)]
     finally:
         cv2.setUseOptimized(vectors)
     for (image, mask), (image_plain, mask_plain) in zip(scenes, plain, strict=True):
@@ -81,11 +92,24 @@ def test_without_vector_instructions_labels_are_equal_and_images_within_one_grey
 
 @pytest.mark.parametrize(
     ("height", "width"),
-    [(1, 1), (1, 50), (50, 1), (2, 3), (17, 31), (32, 32), (360, 480), (301, 97), (1024, 2048)],
+    [
+        (1, 1),
+        (1, 50),
+        (50, 1),
+        (2, 3),
+        (17, 31),
+        (32, 32),
+        (360, 480),
+        (12, 900),
+        (900, 12),
+        (1024, 2048),
+    ],
 )
 def test_any_size_gives_an_image_and_its_mask(height: int, width: int):
-    for index in range(2 if height > 500 else 5):
+    for index in range(1 if width > 1000 else 4):
         image, mask = render(0, index, height, width)
+        image_again, mask_again = render(0, index, height, width)
+        assert np.array_equal(image, image_again) and np.array_equal(mask, mask_again)
         assert image.shape == (height, width, 3) and image.dtype == np.uint8
         assert mask.shape == (height, width) and mask.dtype == np.uint8
         assert mask.max() < len(CLASSES)
@@ -127,7 +151,7 @@ def test_every_class_is_met_often_and_large_enough(
 
 def test_the_image_changes_where_the_label_changes():
     on_edges, elsewhere = [], []
-    for index in range(30):
+    for index in range(16):
         image, mask = render(8, index, 192, 192)
         step = np.abs(np.diff(image.astype(int), axis=1)).sum(-1)
         edge = mask[:, 1:] != mask[:, :-1]
@@ -140,7 +164,7 @@ def test_the_image_changes_where_the_label_changes():
 def test_label_edges_lie_on_image_edges_to_the_pixel():
     """Shifted by a single pixel, the mask fits the image worse: in each direction."""
     fits = np.zeros(3)
-    for index in range(30):
+    for index in range(16):
         image, mask = render(9, index, 192, 192)
         step = np.abs(np.diff(image.astype(int), axis=1)).sum(-1)
         edge = mask[:, 1:] != mask[:, :-1]

@@ -109,12 +109,12 @@ class Brush:
         sun = self.light.sun
         return max(0.0, x * sun[0] + y * sun[1] + z * sun[2])
 
-    def polygon(self, pixels: Pixels, ink: Ink) -> None:
-        """Any one polygon (N, 2)."""
-        cv2.fillPoly(self.canvas, [pixels], ink)
-
     def convex(self, pixels: Pixels, ink: Ink) -> None:
-        """One convex polygon (N, 2); the cheapest call."""
+        """One convex polygon (N, 2).
+
+        All shapes are made of convex ones: what OpenCV fills of others differs between its versions
+        (4.10 and 5.0 disagree on a fillPoly in four), and labels must not.
+        """
         cv2.fillConvexPoly(self.canvas, pixels, ink)
 
     def faces(self, quads: Corners, inks: Sequence[Ink]) -> None:
@@ -123,9 +123,9 @@ class Brush:
             cv2.fillConvexPoly(self.canvas, pixels, ink)
 
     def polygons(self, pixels: Pixels, ink: Ink) -> None:
-        """Polygons (M, N, 2) that do not overlap, in one call."""
-        if len(pixels):
-            cv2.fillPoly(self.canvas, list(pixels), ink)
+        """Convex polygons (M, N, 2) in one ink."""
+        for outline in pixels:
+            cv2.fillConvexPoly(self.canvas, outline, ink)
 
 
 @runtime_checkable

@@ -107,13 +107,9 @@ def loft(kind: str) -> tuple[Points, NDArray[np.intp], NDArray[np.intp], Points]
         for material, (p, q) in ring:
             faces.append((a + p, a + q, b + q, b + p))
             materials.append(material)
-    last = 6 * (len(body.sections) - 1)
-    for base, order in ((0, (0, 5, 4, 1)), (last, (0, 1, 4, 5))):
-        faces.append(tuple(base + k for k in order))  # type: ignore[arg-type]
-        materials.append(PAINTED)
-    for base, order in ((0, (1, 4, 3, 2)), (last, (1, 2, 3, 4))):
-        faces.append(tuple(base + k for k in order))  # type: ignore[arg-type]
-        materials.append(GLAZED)
+    for end in (0, 6 * (len(body.sections) - 1)):
+        faces += [(end, end + 5, end + 4, end + 1), (end + 1, end + 4, end + 3, end + 2)]
+        materials += [PAINTED, GLAZED]
     points, index = np.array(corners), np.array(faces)
     normals = np.cross(
         points[index[:, 2]] - points[index[:, 0]], points[index[:, 3]] - points[index[:, 1]]
@@ -210,7 +206,7 @@ class Car:
             else:
                 color = [v * tone for v in self.color]
             brush.convex(outlines[f], brush.ink(color, Label.Car, self.z, float(facing[f])))
-        if brush.camera.reach > 4.0 * self.z:  # smaller than that, they are below a pixel
+        if brush.camera.reach > 5.0 * self.z:  # smaller than that, they are below a pixel
             self._wheels(brush, lit)
             self._end(brush, lit)
 
@@ -246,13 +242,11 @@ class Car:
         belt = body.sections[0 if rear else -1][1]
         if rear:
             low, high, inner = belt - 0.27, belt - 0.06, 0.62
-            lamp, plate = (
-                (158, 24, 26),
-                (224, 186, 60) if self.dice.chance(0.5) else (226, 226, 220),
-            )
+            lamp = (158, 24, 26)
+            plate = (224, 186, 60) if self.dice.chance(0.5) else (226, 226, 220)
         else:
             low, high, inner = belt - 0.1, belt + 0.06, 0.55
-            lamp, plate = (214, 216, 210), (228, 228, 222)
+            lamp, plate = (112, 118, 126), (228, 228, 222)
         on = brush.light.lamps and not self.parked
         if on:
             lamp = (255, 60, 50) if rear else (255, 246, 214)
@@ -260,7 +254,7 @@ class Car:
         parts: list[tuple[tuple[float, float, float, float], Color, bool]] = [
             ((-half, 0.02, -0.72 * half, 0.34), TYRE, False),
             ((0.72 * half, 0.02, half, 0.34), TYRE, False),
-            ((-half, 0.24, half, 0.42), toned(self.color, 0.55), False),  # type: ignore[list-item]
+            ((-half, 0.24, half, 0.42), toned(self.color, 0.55), False),
             (grille, (40, 42, 44), False),
             ((-half, low, -inner * half, high), lamp, on),
             ((inner * half, low, half, high), lamp, on),

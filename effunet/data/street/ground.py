@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from effunet.data.street.brush import Brush, Color, Ink, Label, toned
-from effunet.data.street.camera import NEAR, Points
+from effunet.data.street.camera import NEAR, Camera, Points
 from effunet.data.street.dice import Dice
 
 CAST, BLOCKED, CONTACT = 1, 2, 3  # shade of small things, of buildings, and right under cars
@@ -27,9 +28,7 @@ class Road:
     drive: int  # side that traffic keeps to: -1 left, 1 right
     asphalt: Color
     paving: Color
-    verge: tuple[
-        Color | None, Color | None
-    ]  # grass behind the pavement, left and right; None is paved
+    verge: tuple[Color | None, Color | None]  # grass behind the pavements; None is paved
     crossing: tuple[float, float] | None  # a street across, from z to z
     zebra: float | None  # z of a zebra crossing
     paint: Color
@@ -39,15 +38,20 @@ class Road:
         return side * (self.half + self.pavement[side > 0])
 
 
+def far_row(camera: Camera) -> int:
+    """The row where the plane begins, under the sky: 0 to the image's height."""
+    return min(max(int(camera.project((0.0, 0.0, FAR))[1]), 0), camera.height)
+
+
 def flat(color: Color, label: Label) -> Ink:
     """A surface's own colour; what lies on the plane is lit later, all at once."""
     return (*color, int(label))
 
 
 def band(inner: float, outer: float, start: float = NEAR, end: float = FAR) -> Points:
-    """A strip along the road between two x, as a ground polygon that follows the bend."""
+    """A strip along the road between two x, as ground quads (M, 4, 2) that follow the bend."""
     z = [start, *(station for station in STATIONS if start < station < end), end]
-    return np.array([*((inner, at) for at in z), *((outer, at) for at in reversed(z))])
+    return np.array([((inner, a), (inner, b), (outer, b), (outer, a)) for a, b in pairwise(z)])
 
 
 def rectangles(x: Sequence[tuple[float, float]], z: Sequence[tuple[float, float]]) -> Points:
@@ -69,19 +73,18 @@ def paint_ground(
     ones; the returned layer (height, width) holds the kind, 0 where nothing keeps the light off.
     """
     camera, canvas = brush.camera, brush.canvas
-    start = int(camera.project((0.0, 0.0, FAR))[1])
-    start = min(max(start, 0), camera.height)
+    start = far_row(camera)
     canvas[start:, :, :3] = road.paving
     canvas[start:, :, 3] = Label.Pavement
 
     def lay(shape: Points, color: Color, label: Label) -> None:
-        brush.polygon(camera.ground(shape), flat(color, label))
+        brush.polygons(camera.ground(shape), flat(color, label))
 
     for side, grass in zip((-1, 1), road.verge, strict=True):
         if grass is not None:
             lay(band(road.edge(side), side * 90.0), grass, Label.Tree)
     if road.crossing is not None:
-        lay(rectangles([(-90, 90)], [road.crossing])[0], road.asphalt, Label.Road)
+        lay(rectangles([(-90, 90)], [road.crossing]), road.asphalt, Label.Road)
     paint_paving(brush, road, dice)
     lay(band(-road.half, road.half), road.asphalt, Label.Road)
     paint_wear(brush, road, dice)
@@ -91,7 +94,7 @@ def paint_ground(
     shade = np.zeros((camera.height, camera.width), np.uint8)
     for kind, outlines in shadows:
         for outline in outlines:
-            cv2.fillPoly(shade, [camera.ground(outline)], kind)
+            cv2.fillConvexPoly(shade, camera.ground(outline), kind)
     light_ground(brush, shade, start)
     return shade
 
@@ -119,7 +122,7 @@ def light_ground(brush: Brush, shade: NDArray[np.uint8], start: int) -> None:
 def reflect(brush: Brush) -> None:
     """A wet road mirrors a fourth of what stands above its far end."""
     camera, canvas = brush.camera, brush.canvas
-    start = min(max(int(camera.project((0.0, 0.0, FAR))[1]), 0), camera.height)
+    start = far_row(camera)
     rows = np.arange(start, camera.height)
     mirrored = canvas[np.maximum(2 * start - 1 - rows, 0), :, :3].astype(np.uint16)
     plane = canvas[start:, :, :3]
@@ -138,7 +141,7 @@ def paint_paving(brush: Brush, road: Road, dice: Dice) -> None:
         z = [(a, a + 0.05) for a in near]
         brush.polygons(brush.camera.ground(rectangles(x, z)), flat(joint, Label.Pavement))
         middle = (inner + outer) / 2
-        brush.polygon(
+        brush.polygons(
             brush.camera.ground(band(middle, middle + 0.04, NEAR, 18.0)),
             flat(joint, Label.Pavement),
         )
@@ -175,10 +178,10 @@ def paint_kerbs(brush: Brush, road: Road) -> None:
                 continue
             edge = side * road.half
             ground = brush.camera.ground
-            brush.polygon(
+            brush.polygons(
                 ground(band(edge - side * 0.25, edge, start, end)), flat(gutter, Label.Road)
             )
-            brush.polygon(
+            brush.polygons(
                 ground(band(edge, edge + side * 0.28, start, end)), flat(stone, Label.Pavement)
             )
 
@@ -197,7 +200,7 @@ def paint_markings(brush: Brush, road: Road, dice: Dice) -> None:
         x = -road.half + 2 * road.half * lane / road.lanes
         if middle_solid and 2 * lane == road.lanes:
             for at in (x - 0.16, x + 0.10):
-                brush.polygon(ground(band(at, at + 0.12)), ink)
+                brush.polygons(ground(band(at, at + 0.12)), ink)
         else:
             z = [(s, s + dash) for s in free]
             brush.polygons(ground(rectangles([(x - 0.07, x + 0.07)] * len(z), z)), ink)
@@ -205,7 +208,7 @@ def paint_markings(brush: Brush, road: Road, dice: Dice) -> None:
         yellow: Color = (205, 170, 60) if dice.chance(0.5) else road.paint
         for side in (-1, 1):
             x = side * (road.half - 0.45)
-            brush.polygon(ground(band(x - 0.06, x + 0.06)), flat(yellow, Label.Road))
+            brush.polygons(ground(band(x - 0.06, x + 0.06)), flat(yellow, Label.Road))
     if road.zebra is not None:
         stripes = np.arange(-road.half + 0.4, road.half - 0.5, 1.0)
         z = [(road.zebra, road.zebra + 2.8)] * len(stripes)

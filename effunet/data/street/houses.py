@@ -51,7 +51,9 @@ class House:
     def paint(self, brush: Brush, lit: float) -> None:
         """Roof first, then the facade with its openings, then the wall that looks at us."""
         near = max(self.z, NEAR)
-        if self.end <= near:
+        ends = [brush.camera.spot(self.x - self.side * 0.4, z).column for z in (near, self.end)]
+        outside = min(ends) > brush.camera.width if self.side > 0 else max(ends) < 0
+        if self.end <= near or outside:
             return
         back = self.x + self.side * self.deep
         ridge = (self.x + back) / 2
@@ -170,7 +172,7 @@ class House:
         if self.rise:
             outline.insert(2, (ridge, top + self.rise, z))
         ink = brush.ink(self.wall, Label.Building, z, sun)
-        brush.polygon(brush.camera.project(outline), ink)
+        brush.convex(brush.camera.project(outline), ink)
         if z > 70:
             return
         rows = (np.arange(self.storeys) + 0.35) * top / self.storeys

@@ -22,10 +22,12 @@ def paint_street(brush: Brush, dice: Dice) -> None:
         *plots(-1, districts[0], road, dice.fork()),
         *plots(1, districts[1], road, dice.fork()),
     ]
-    small = kerbside(road, 0.35, dice.fork())
     eye = brush.camera.offset
-    small += traffic(road, eye, dice.between(0.6, 1.6), dice.fork())
-    small += walkers(road, eye, dice.between(0.4, 1.2), dice.fork())
+    small = [
+        *kerbside(road, dice.fork()),
+        *traffic(road, eye, dice.fork()),
+        *walkers(road, eye, dice.fork()),
+    ]
     small = without_collisions(small)
     sun = brush.light.sun
     shadows: list[tuple[int, list[Points]]] = []

@@ -177,10 +177,12 @@ class Hedge:
         side = 1.0 if self.x > 0 else -1.0
         z = np.linspace(near, self.end, 14)
         y = self.tall * (0.92 + 0.16 * self.dice.many(14))
-        top = np.stack([np.full(14, self.x), y, z], 1)
-        outline = np.concatenate([[(self.x, 0, near)], top, [(self.x, 0, self.end)]])
+        quads = np.zeros((13, 4, 3))
+        quads[..., 0] = self.x
+        quads[:, 1, 1], quads[:, 2, 1] = y[:-1], y[1:]
+        quads[..., 2] = np.stack([z[:-1], z[:-1], z[1:], z[1:]], 1)
         face = brush.ink(self.color, Label.Tree, near, lit * brush.facing(-side, 0.3, 0.0))
-        brush.polygon(brush.camera.project(outline), face)
+        brush.polygons(brush.camera.project(quads), face)
         back = self.x + side * 1.0
         end = [(self.x, 0, near), (self.x, y[0], near), (back, y[0], near), (back, 0, near)]
         dark = brush.ink([c * 0.8 for c in self.color], Label.Tree, near, lit * 0.3)

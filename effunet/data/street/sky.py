@@ -1,6 +1,7 @@
 """What lies behind the street: sky with clouds, and a skyline at the far end."""
 
 from functools import cache
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 
 from effunet.data.street.brush import Brush, Label
 from effunet.data.street.dice import Dice
-from effunet.data.street.ground import FAR
+from effunet.data.street.ground import FAR, far_row
 from effunet.data.street.noise import TILE, noise
 from effunet.data.street.weather import Sky
 
@@ -23,7 +24,7 @@ def cloud_tile() -> NDArray[np.uint8]:
 def paint_sky(brush: Brush, sky: Sky, dice: Dice) -> None:
     """Fill the rows above the street: a gradient, and clouds over it."""
     camera = brush.camera
-    rows = min(camera.height, max(1, int(camera.height * camera.horizon) + 2 + camera.height // 20))
+    rows = max(1, far_row(camera))
     fade = np.linspace(0.0, 1.0, rows)[:, None, None]
     fade = fade * (2.0 - fade)
     blue = np.array(sky.top) * (1.0 - fade) + np.array(sky.bottom) * fade
@@ -56,14 +57,15 @@ def paint_skyline(brush: Brush, dice: Dice) -> None:
             outline = [(0, -3), (0, tall), (wide, tall), (wide, -3)]
             if dice.chance(0.5):
                 outline.insert(2, (wide / 2, tall + wide * dice.between(0.15, 0.4)))
+            shapes = [outline]
             color = dice.pick(((140, 118, 104), (150, 145, 138), (120, 100, 92), (165, 150, 130)))
         else:
-            outline = [(wide * (0.15 * k - 0.1), tall * dice.between(0.45, 0.9)) for k in range(9)]
-            outline = [(-0.1 * wide, -3), *outline, (1.1 * wide, -3)]
+            tops = [(wide * (0.15 * k - 0.1), tall * dice.between(0.45, 0.9)) for k in range(9)]
+            shapes = [[(a, -3), (a, b), (c, d), (c, -3)] for (a, b), (c, d) in pairwise(tops)]
             color = dice.pick(((62, 84, 50), (74, 92, 58), (55, 70, 48)))
         tone, left = dice.unit(), x
         x += wide * dice.between(0.6, 1.1)
         if not brush.sees(left + wide / 2, far, wide):
             continue
         ink = brush.ink(color, Label.Building if roof else Label.Tree, far * 0.8, tone)
-        brush.polygon(brush.camera.spot(left, far).pixels(outline), ink)
+        brush.polygons(brush.camera.spot(left, far).pixels(shapes), ink)
