@@ -17,8 +17,11 @@ Normalised = Float[Tensor, "B C H W"]
 Feature = Float[Tensor, "B D h w"]
 """One level of the pyramid: D channels at 1/reduction of the input's size, rounded up."""
 
-Pyramid = tuple[Feature, ...]
-"""Features of one image batch, finest first: reductions 2, 4, 8, 16, 32."""
+Result = Float[Tensor, "B E i j"]
+"""A feature that may differ in width and size from the one that it was computed from."""
+
+Pyramid = tuple[Float[Tensor, "B _ _ _"], ...]
+"""Features of one image batch, finest first, each of its own width: reductions 2, 4, 8, 16, 32."""
 
 Logits = Float[Tensor, "B K H W"]
 """Unnormalised class scores at the input's own size."""

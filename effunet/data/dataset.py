@@ -15,7 +15,6 @@ from pathlib import Path
 from jaxtyping import UInt8
 from numpy import ndarray
 
-import effunet
 from effunet.data.description import (
     Description,
     Files,
@@ -206,7 +205,7 @@ def find_dataset(
     variable = description.origin.root_env
     if variable and os.environ.get(variable):
         return description, [Path(os.environ[variable]).expanduser()]
-    checkout = Path(effunet.__file__).parent.parent
+    checkout = Path(__file__).resolve().parents[2]
     return description, [Path("data") / name, checkout / "data" / name]
 
 

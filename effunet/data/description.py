@@ -31,7 +31,6 @@ from typing import Any, cast
 
 import yaml
 
-import effunet
 from effunet.errors import DataError
 from effunet.labels import LabelMap
 from effunet.plain import is_whole, read_table, read_text
@@ -120,7 +119,7 @@ def known_names() -> list[str]:
 
 
 def _shelves() -> tuple[Path, ...]:
-    package = Path(effunet.__file__).parent
+    package = Path(__file__).resolve().parents[1]
     return Path("data"), package.parent / "data", package / "descriptions"
 
 

@@ -9,19 +9,12 @@ import math
 from typing import Literal
 
 import torch.nn.functional as F
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
-from effunet.tensors import Feature
+from effunet.tensors import Feature, Result
 
 Padding = Literal["same", "symmetric"]
 """How a strided convolution pads: TensorFlow's SAME, by the actual size, or kernel // 2 around."""
-
-Result = Float[Tensor, "B E i j"]
-"""A feature that may differ in width and size from the one that it was computed from."""
-
-Pyramid = tuple[Float[Tensor, "B _ _ _"], ...]
-"""Features of one image batch, finest first, each of its own width: reductions 2, 4, 8, 16, 32."""
 
 NORM_MOMENTUM = 0.01  # TensorFlow's decay 0.99 in torch's words
 SQUEEZE_RATIO = 0.25

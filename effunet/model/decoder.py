@@ -11,8 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from effunet.model.blocks import Pyramid, Result
-from effunet.tensors import Feature
+from effunet.tensors import Feature, Pyramid, Result
 
 UNET_WIDTHS = (256, 128, 64, 32, 16)
 

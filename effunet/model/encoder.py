@@ -15,10 +15,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from effunet.model.blocks import ConvNormAct, MBConv, Padding, Pyramid, Result, init_weights
-from effunet.model.plain import check_choice, check_range
+from effunet.model.blocks import ConvNormAct, MBConv, Padding, init_weights
+from effunet.model.facts import check_choice, check_range
 from effunet.model.scaling import Plan, Skip, published, pyramid_stages, pyramid_widths
-from effunet.tensors import Feature, Normalised
+from effunet.tensors import Feature, Normalised, Pyramid, Result
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)

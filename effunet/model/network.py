@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from effunet.errors import ModelError
-from effunet.model import plain
+from effunet.model import facts
 from effunet.model.decoder import UNET_WIDTHS, UNetDecoder
 from effunet.model.encoder import EfficientNet, Numerics
-from effunet.model.plain import check_range
+from effunet.model.facts import check_range
 from effunet.model.scaling import WIDEST, Plan, Skip
 from effunet.tensors import Image, Logits
 
@@ -47,13 +47,13 @@ class NetworkPlan:
 
     def to_plain(self) -> dict[str, Any]:
         """Give the plan as JSON types."""
-        return plain.write(self)
+        return facts.write(self)
 
     @classmethod
     def from_plain(cls, values: object, where: str = "network") -> "NetworkPlan":
         """Read what to_plain gave; anything else is a ModelError that names place and value."""
         try:
-            return plain.read(cls, values, where)
+            return facts.read(cls, values, where)
         except ValueError as fault:
             raise ModelError(f"no network can be built from the stored plan: {fault}") from fault
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
 
-from effunet.model import plain
-from effunet.model.plain import check_range
+from effunet.model import facts
+from effunet.model.facts import check_range
 
 Skip = Literal["stem", "stage1"]
 """Where the reduction-2 feature is taken: after the stem, or at the end of stage 1."""
@@ -73,12 +73,12 @@ class Plan:
 
     def to_plain(self) -> dict[str, Any]:
         """Give the plan as JSON types."""
-        return plain.write(self)
+        return facts.write(self)
 
     @classmethod
     def from_plain(cls, values: object, where: str = "encoder") -> "Plan":
         """Read what to_plain gave; a ValueError names place, rule and value of what is wrong."""
-        return plain.read(cls, values, where)
+        return facts.read(cls, values, where)
 
 
 BASELINE = (

@@ -27,7 +27,7 @@ def known_keys(schema: type = Config, prefix: str = "") -> Iterator[str]:
 
 
 def nearest(word: str, known: list[str]) -> str:
-    """Return the mend for a mistyped word: the nearest known one, by its last part or as a whole."""
+    """Return the mend for a mistyped word: the nearest known one, whole or by its last part."""
     last = {name.rpartition(".")[2]: name for name in reversed(known)}
     found = difflib.get_close_matches(word, known, 1, 0.6)
     if not found:
@@ -111,7 +111,7 @@ def _check_together(config: Config, where: str) -> None:
         )
     if len(config.dataset.crop) != 2:
         raise UsageError(
-            f"{where}: dataset.crop is [height, width], such as [256,256], got {config.dataset.crop}"
+            f"{where}: dataset.crop is [height, width], like [256,256], got {config.dataset.crop}"
         )
     if scale is not None and (len(scale) != 2 or scale[0] > scale[1]):
         raise UsageError(f"{where}: augment.scale is [low, high], such as [0.5,2], got {scale}")

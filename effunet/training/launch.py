@@ -23,8 +23,11 @@ from effunet.training.config import to_config, to_plain
 from effunet.training.overrides import check, conf_folder
 from effunet.training.schema import Config
 
-VALUE_OPTIONS = ("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp")
-VALUE_OPTIONS += ("--cfg", "-c", "--package", "-p", "--experimental-rerun")
+VALUE_OPTIONS = (
+    *("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp"),
+    *("--cfg", "-c", "--package", "-p", "--experimental-rerun"),
+)
+"""Hydra's options that take the next word as their value."""
 
 
 @dataclass(frozen=True)

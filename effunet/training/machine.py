@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Literal
 
@@ -26,7 +26,7 @@ def _on_gpu(config: Config) -> bool:
 
 
 def workers(config: Config) -> int:
-    """Return how many processes read data; on two cores they would only take turns with training."""
+    """Return how many processes read data; on two cores they would take turns with training."""
     if config.num_workers is not None:
         return config.num_workers
     cores = (
@@ -37,11 +37,17 @@ def workers(config: Config) -> int:
 
 def precision(config: Config) -> Literal["32-true", "bf16-mixed", "16-mixed"]:
     """Return the arithmetic, in Lightning's words."""
-    names = {"32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
-    if config.precision != "auto":
-        return names[config.precision]
     # Without matrix units for it, bf16 is slower than float32 on a CPU.
-    return names["bf16" if _on_gpu(config) and torch.cuda.is_bf16_supported() else "32"]
+    fits = _on_gpu(config) and torch.cuda.is_bf16_supported()
+    match config.precision:
+        case "bf16":
+            return "bf16-mixed"
+        case "fp16":
+            return "16-mixed"
+        case "auto" if fits:
+            return "bf16-mixed"
+        case _:
+            return "32-true"
 
 
 def channels_last(config: Config) -> bool:
@@ -52,7 +58,7 @@ def channels_last(config: Config) -> bool:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def quiet() -> Generator[None]:
     """Keep Lightning's tips and its advice on what we decide ourselves off the screen."""
     loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
     levels = [logger.level for logger in loggers]

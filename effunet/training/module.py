@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
 from effunet.errors import DivergedError
@@ -71,7 +72,7 @@ class Training(pl.LightningModule):
         # max is several times faster than argmax on a CPU; both return the first of equals.
         self.confusion.update(logits.max(1).indices, batch["mask"])
 
-    def configure_optimizers(self) -> dict[str, object]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Return AdamW with a learning rate that is a pure function of the step."""
         recipe = self.optim
         groups = parameter_groups(

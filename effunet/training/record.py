@@ -21,8 +21,8 @@ from effunet.artifact import write
 from effunet.data.dataset import Dataset
 from effunet.evaluate import Report
 from effunet.infer import predict_mask
-from effunet.pictures import Row, curves, png, sheet
 from effunet.metrics import Scores
+from effunet.pictures import Row, curves, png, sheet
 from effunet.segmenter import Segmenter
 from effunet.training.module import Training
 from effunet.training.schema import Config

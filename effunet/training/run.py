@@ -87,7 +87,7 @@ class Run:
             Augment(
                 config.augment.preset,
                 _crop(config),
-                tuple(config.augment.scale) if config.augment.scale else None,
+                _scale(config),
             ),
             batch_size=config.batch_size,
             num_workers=machine.workers(config),
@@ -184,19 +184,19 @@ class Run:
                 latest.symlink_to(self.folder.name, target_is_directory=True)
         except OSError as error:
             raise ResourceError(
-                f"{self.folder}: cannot write the run folder ({error.strerror}): mend the permission"
-                " or start where you may write"
+                f"{self.folder}: cannot write the run folder ({error.strerror}):"
+                " mend the permission, or start where you may write"
             ) from error
 
     def _announce(self, network: EffUNet, total: int, trainer: pl.Trainer) -> None:
         config, (height, width) = self.config, _crop(self.config)
         parameters = sum(weight.numel() for weight in network.parameters()) / 1e6
         macs = network.macs(height, width) / 1e9
-        numerics = network.plan.numerics
+        numerics, weights = network.plan.numerics, config.encoder.weights
         print(
             f"network   EffUNet {network.plan.encoder.name}, {parameters:.2f} M parameters,"
             f" {macs:.2f} GMACs at {height} x {width}\n"
-            f"encoder   {config.encoder.weights if config.encoder.weights != 'none' else 'from scratch'}"
+            f"encoder   {'from scratch' if weights == 'none' else weights}"
             f" (padding {numerics.padding}, eps {numerics.eps:g},"
             f" mean {_short(numerics.mean)}, std {_short(numerics.std)})\n"
             f"data      {config.dataset.name}: {len(self.train)} images to train on,"
@@ -284,6 +284,13 @@ def _folder(config: Config) -> Path:
 def _crop(config: Config) -> tuple[int, int]:
     height, width = config.dataset.crop
     return height, width
+
+
+def _scale(config: Config) -> tuple[float, float] | None:
+    if config.augment.scale is None:
+        return None
+    low, high = config.augment.scale
+    return low, high
 
 
 def _short(numbers: tuple[float, ...]) -> str:
