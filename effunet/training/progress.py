@@ -1,9 +1,10 @@
-"""What a person sees while training: a bar on a terminal, one line an epoch elsewhere."""
+"""What a person sees of a training: how it starts, a bar or a line a validation, how it ended."""
 
 from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -17,18 +18,69 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from effunet.data.dataset import Dataset
+from effunet.model.network import EffUNet
 from effunet.training.module import Training
+from effunet.training.parts import crop_of
 from effunet.training.record import Record
+from effunet.training.schema import Config
+
+
+def announce(
+    folder: Path,
+    config: Config,
+    network: EffUNet,
+    train: Dataset,
+    val: Dataset,
+    total: int,
+    trainer: pl.Trainer,
+) -> None:
+    """Say what is about to be trained, on what, for how long, and where it goes."""
+    if not trainer.is_global_zero:
+        return
+    height, width = crop_of(config)
+    parameters = sum(weight.numel() for weight in network.parameters()) / 1e6
+    macs = network.macs(height, width) / 1e9
+    numerics, weights = network.plan.numerics, config.encoder.weights
+    lines = (
+        f"network   EffUNet {network.plan.encoder.name}, {parameters:.2f} M parameters,"
+        f" {macs:.2f} GMACs at {height} x {width}",
+        f"encoder   {'from scratch' if weights == 'none' else weights} (padding"
+        f" {numerics.padding}, eps {numerics.eps:g}, mean {_short(numerics.mean)},"
+        f" std {_short(numerics.std)})",
+        f"data      {config.dataset.name}: {len(train)} images to train on, {len(val)} to"
+        f" validate on, {len(train.labels)} classes",
+        f"training  {total} steps of {config.batch_size} crops, {trainer.precision}, on"
+        f" {trainer.strategy.root_device}",
+        f"run       {folder}",
+    )
+    print("\n".join(lines), flush=True)
+
+
+def conclude(folder: Path, config: Config, record: Record) -> None:
+    """Show what the best segmenter scored, and what to type next."""
+    if record.report is None:  # another process than the first
+        return
+    console = Console(width=None if sys.stdout.isatty() else 100)
+    console.print(record.report.table(plain=not console.is_terminal))
+    data, root = config.dataset.name, config.dataset.root
+    place = root if data == "folder" else data
+    where = f" --root {root}" if root is not None and data != "folder" else ""
+    print(
+        f"\nbest segmenter  {folder}/segmenter.safetensors"
+        f"\npictures        {folder}/predictions.png, {folder}/curves.png"
+        f"\n\nnext:\n  effunet evaluate {folder} --data {place}{where}"
+        f"\n  effunet predict {folder} IMAGE_OR_FOLDER --out out --overlay"
+    )
 
 
 class Watch(pl.Callback):
     """Shows progress; `record` is asked for the numbers of the latest validation."""
 
-    def __init__(self, record: Record, total_steps: int, batch_size: int) -> None:
+    def __init__(self, record: Record, total_steps: int) -> None:
         """Watch a training of `total_steps` steps."""
         self.record = record
         self.total_steps = total_steps
-        self.batch_size = batch_size
         self.console = Console(file=sys.stdout)
         self.bar: Progress | None = None
         self.exception: BaseException | None = None  # what ended the training early
@@ -123,3 +175,7 @@ class Watch(pl.Callback):
 
 def _number(value: float | int | None) -> str:
     return "n/a" if value is None else f"{value:.4f}"
+
+
+def _short(numbers: tuple[float, ...]) -> str:
+    return " ".join(f"{number:g}" for number in numbers)

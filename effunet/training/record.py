@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
+from torch import Tensor
 
 from effunet.artifact import write
 from effunet.data.dataset import Dataset
@@ -49,13 +51,7 @@ class Record(pl.Callback):
         matrix = pl_module.confusion.compute()  # every process takes part
         if not trainer.is_global_zero:
             return
-        report = Report.from_matrix(
-            matrix,
-            self.val.labels,
-            images=len(self.val),
-            dataset=self.val.name,
-            split=self.val.split,
-        )
+        report = self._report(matrix)
         row = self._row(report.scores, pl_module, trainer)
         self.rows.append(row)
         write(self.folder / "metrics.csv", _csv(self.rows).encode())
@@ -75,12 +71,24 @@ class Record(pl.Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the history, as plain values."""
-        return {"rows": self.rows, "best": self.best}
+        matrix = self.report.matrix.tolist() if self.report is not None else None
+        return {"rows": self.rows, "best": self.best, "matrix": matrix}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up the history of the run that is resumed."""
         self.rows = list(state_dict["rows"])
         self.best = state_dict["best"]
+        if state_dict["matrix"] is not None:
+            self.report = self._report(torch.tensor(state_dict["matrix"]))
+
+    def _report(self, matrix: Tensor) -> Report:
+        return Report.from_matrix(
+            matrix,
+            self.val.labels,
+            images=len(self.val),
+            dataset=self.val.name,
+            split=self.val.split,
+        )
 
     def _row(
         self, scores: Scores, module: Training, trainer: pl.Trainer

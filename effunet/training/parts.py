@@ -1,0 +1,76 @@
+"""Config -> the parts of a training: network with its weights, loss, augmentation."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import nn
+
+from effunet.data.augment import Augment
+from effunet.errors import UsageError
+from effunet.model import pretrained
+from effunet.model.encoder import EfficientNet
+from effunet.model.network import EffUNet
+from effunet.model.scaling import Plan, Skip, compound, published
+from effunet.training.losses import LossOptions, build_loss
+from effunet.training.schema import Config
+
+
+def network_of(config: Config, classes: int, channels: int) -> EffUNet:
+    """Build the network that a config describes, with its encoder's weights read and in place.
+
+    Raises:
+        ModelError: the weights are not there or do not fit the encoder.
+    """
+    part = config.encoder
+    torch.manual_seed(config.seed)
+    source = None if part.weights == "none" else part.weights
+    encoder = EfficientNet(
+        encoder_plan(config),
+        channels=channels,
+        numerics=None if source is None else pretrained.numerics_of(source),
+        drop_path=part.drop_path,
+        checkpointing=part.checkpointing,
+        skip=cast("Skip", part.skip),
+    )
+    if source is not None:
+        pretrained.load(encoder, source)
+    return EffUNet(encoder, classes, config.decoder.widths)
+
+
+def encoder_plan(config: Config) -> Plan:
+    """Return the published variant, or what the compound law gives at encoder.phi."""
+    if config.encoder.phi is not None:
+        return compound(config.encoder.phi)
+    return published(config.encoder.name)
+
+
+def loss_of(config: Config, classes: int) -> nn.Module:
+    """Build the loss; a UsageError tells options that do not go together or fit the classes."""
+    part = config.loss
+    weights = tuple(part.class_weights) if part.class_weights is not None else None
+    try:
+        options = LossOptions(
+            label_smoothing=part.label_smoothing, class_weights=weights, dice=part.dice
+        )
+        return build_loss(part.name, classes, options)
+    except ValueError as error:
+        raise UsageError(f"loss: {error}") from error
+
+
+def augment_of(config: Config, channels: int) -> Augment:
+    """Build what draws a training crop from an image and its mask."""
+    scale = config.augment.scale
+    return Augment(
+        config.augment.preset,
+        crop_of(config),
+        (scale[0], scale[1]) if scale is not None else None,
+        channels,
+    )
+
+
+def crop_of(config: Config) -> tuple[int, int]:
+    """Return height and width of a training crop, pixels."""
+    height, width = config.dataset.crop
+    return height, width
