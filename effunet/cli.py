@@ -201,7 +201,7 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
 def _add_inference(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tile",
-        type=int,
+        type=_tile,
         metavar="N",
         help="work in overlapping tiles of N x N pixels (a multiple of 32), for less memory",
     )
@@ -214,6 +214,18 @@ def _add_inference(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="default: auto, which is cuda where there is one",
     )
+
+
+def _tile(text: str) -> int:
+    from effunet.infer import check_tile  # which takes torch: only where a tile is asked for
+
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"a number of pixels, got {text!r}")
+    try:
+        check_tile(int(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return int(text)
 
 
 if __name__ == "__main__":

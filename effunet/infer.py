@@ -96,8 +96,11 @@ def windows(size: int, tile: int) -> list[tuple[slice, Float[Tensor, " n"]]]:
     weights: list[ndarray] = []
     for stretch in slices:
         weight = np.ones(stretch.stop - stretch.start)
-        weight[:overlap] = flank[: len(weight)]
-        weight[-overlap:] *= flank[::-1][-len(weight) :]
+        # No flank at the image's own ends: a neighbour that ends close by would leave a step there.
+        if stretch.start > 0:
+            weight[:overlap] = flank
+        if stretch.stop < size:
+            weight[-overlap:] *= flank[::-1]
         total[stretch] += weight
         weights.append(weight)
     return [

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import zip_longest
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeVar, cast
 
 import numpy as np
 from jaxtyping import Bool, Int64, Integer, UInt8
@@ -24,6 +24,7 @@ Color = tuple[int, int, int]
 RawValue = int | Color
 IndexMask = UInt8[np.ndarray, "H W"]
 ColorMask = UInt8[np.ndarray, "H W 3"]
+Channel = TypeVar("Channel", int, np.ndarray)
 RawMask = Integer[np.ndarray, "H W"] | ColorMask
 
 # Below every integer that a mask can hold: a first key that nothing equals, so no table is empty.
@@ -109,17 +110,17 @@ class LabelMap:
         Raises:
             UnknownValues: a raw value stands nowhere in the map, and rest is "error".
         """
-        if raw.ndim == 2 and raw.dtype == np.uint8:
-            indices, known = (table[raw] for table in self._byte_tables)
+        if raw.ndim == 3:
+            red, green, blue = np.moveaxis(raw.astype(np.int64), 2, 0)
+            indices, known = self._look_up(_packed(red, green, blue), tuple)
+        elif raw.dtype == np.uint8:
+            indices, known = (table[raw] for table in self._bytes)
         else:
-            keys, meanings = self._color_keys if raw.ndim == 3 else self._integer_keys
-            packed = _pack(raw) if raw.ndim == 3 else raw.astype(np.int64)
-            place = np.searchsorted(keys, packed, side="right") - 1
-            indices, known = meanings[place], keys[place] == packed
-            indices[~known] = IGNORE
+            indices, known = self._look_up(raw.astype(np.int64), int)
         if self.rest == "error" and not known.all():
             values, counts = np.unique(raw[~known], return_counts=True, axis=0)
-            unknown = {_plain_value(v): int(n) for v, n in zip(values, counts, strict=True)}
+            plain: Iterable[Any] = map(tuple, values.tolist()) if raw.ndim == 3 else values.tolist()
+            unknown = dict(zip(plain, counts.tolist(), strict=True))
             raise UnknownValues(describe_unknown(unknown), unknown)
         return indices
 
@@ -129,15 +130,15 @@ class LabelMap:
         IGNORE becomes the first ignored value, or 255 (white) where the map lists none.
         Integers where every class has one, else colours.
         """
-        kind = int if all(_first(c.values, int) is not None for c in self.classes) else tuple
-        firsts = [_first(c.values, kind) for c in self.classes]
-        if None in firsts:
-            raise ValueError("some classes have only integers, others only colours: no common mask")
-        ignored = _first(self.ignore, kind)
-        white: RawValue = IGNORE if kind is int else (IGNORE, IGNORE, IGNORE)
-        spare = [0 if kind is int else (0, 0, 0)] * (IGNORE - len(self))
-        table = np.array([*firsts, *spare, white if ignored is None else ignored])
-        return table.astype(np.min_scalar_type(table.max()))[mask]
+        for kind, white in ((int, IGNORE), (tuple, (IGNORE, IGNORE, IGNORE))):
+            firsts = [_first(c.values, kind) for c in self.classes]
+            if None not in firsts:
+                table = np.zeros((256, *np.shape(white)), np.int64)
+                table[: len(self)] = firsts
+                table[IGNORE] = _first(self.ignore, kind, white)
+                bounds = np.min_scalar_type(table.min()), np.min_scalar_type(table.max())
+                return table.astype(np.result_type(*bounds))[mask]
+        raise ValueError("some classes have only integers, others only colours: no common mask")
 
     def colorize(self, mask: IndexMask) -> ColorMask:
         """The class colour of every pixel, for people to look at; IGNORE is black."""
@@ -189,42 +190,39 @@ class LabelMap:
         except ValueError as fault:
             raise DataError(f"{where}: {fault}") from None
 
-    @cached_property
-    def _integer_keys(self) -> tuple[Int64[np.ndarray, " N"], UInt8[np.ndarray, " N"]]:
-        return self._keys({v: i for v, i in self._meanings.items() if isinstance(v, int)})
+    def _look_up(
+        self, values: Int64[np.ndarray, "*shape"], kind: type
+    ) -> tuple[UInt8[np.ndarray, "*shape"], Bool[np.ndarray, "*shape"]]:
+        """The class index of each value, and whether the map knows it; colours come packed."""
+        keys, meanings = self._keys[kind]
+        place = np.searchsorted(keys, values, side="right") - 1
+        known = keys[place] == values
+        return np.where(known, meanings[place], np.uint8(IGNORE)), known
 
     @cached_property
-    def _color_keys(self) -> tuple[Int64[np.ndarray, " N"], UInt8[np.ndarray, " N"]]:
-        colors = {v: i for v, i in self._meanings.items() if isinstance(v, tuple)}
-        return self._keys({r << 16 | g << 8 | b: i for (r, g, b), i in colors.items()})
-
-    @cached_property
-    def _byte_tables(self) -> tuple[UInt8[np.ndarray, " 256"], Bool[np.ndarray, " 256"]]:
-        """For each raw byte its class index, and whether the map knows it."""
-        indices, known = np.full(256, IGNORE, np.uint8), np.zeros(256, bool)
-        keys, meanings = self._integer_keys
-        bytewide = (keys >= 0) & (keys < 256)
-        indices[keys[bytewide]], known[keys[bytewide]] = meanings[bytewide], True
-        return indices, known
-
-    @property
-    def _meanings(self) -> dict[RawValue, int]:
+    def _keys(self) -> dict[type, tuple[Int64[np.ndarray, " N"], UInt8[np.ndarray, " N"]]]:
+        """Of the integers and of the colours: all that mean something, ascending, and what."""
         meanings = {value: i for i, c in enumerate(self.classes) for value in c.values}
-        return meanings | dict.fromkeys(self.ignore, IGNORE)
+        meanings |= dict.fromkeys(self.ignore, IGNORE)
+        integers = {value: i for value, i in meanings.items() if isinstance(value, int)}
+        colors = {_packed(*value): i for value, i in meanings.items() if isinstance(value, tuple)}
+        return {
+            kind: (
+                np.array([_NO_VALUE, *sorted(known)], np.int64),
+                np.array([IGNORE, *(known[key] for key in sorted(known))], np.uint8),
+            )
+            for kind, known in ((int, integers), (tuple, colors))
+        }
 
-    @staticmethod
-    def _keys(
-        meanings: Mapping[int, int],
-    ) -> tuple[Int64[np.ndarray, " N"], UInt8[np.ndarray, " N"]]:
-        """Raw integers in ascending order, and what each means."""
-        keys = sorted(meanings)
-        indices = [IGNORE, *(meanings[key] for key in keys)]
-        return np.array([_NO_VALUE, *keys], np.int64), np.array(indices, np.uint8)
+    @cached_property
+    def _bytes(self) -> tuple[UInt8[np.ndarray, " 256"], Bool[np.ndarray, " 256"]]:
+        """What is looked up for every byte: a table is several times faster than a search."""
+        return self._look_up(np.arange(256), int)
 
 
 def show_value(value: RawValue) -> str:
     """A raw value as dataset.yaml writes it: 7, or [128, 64, 128]."""
-    return str(list(value)) if isinstance(value, tuple) else str(value)
+    return str(_jsonable(value))
 
 
 def default_color(index: int) -> Color:
@@ -283,21 +281,18 @@ def describe_unknown(counts: Mapping[RawValue, int], elsewhere: Iterable[RawValu
             f"{len(every)} such values look like a mask resized with interpolation or saved with "
             "losses; make it again with nearest neighbour and PNG, or write `rest: ignore`"
         )
-    line = ", ".join(map(show_value, sorted(every, key=str)))
+    in_order = sorted(every, key=lambda value: (isinstance(value, tuple), value))
+    line = ", ".join(map(show_value, in_order))
     return f"{told}list each under the `values` of its class, or write `ignore: [{line}]`"
 
 
-def _pack(raw: ColorMask) -> Int64[np.ndarray, "H W"]:
-    red, green, blue = (raw[..., channel].astype(np.int64) for channel in range(3))
+def _packed(red: Channel, green: Channel, blue: Channel) -> Channel:
+    """A colour as one number."""
     return red << 16 | green << 8 | blue
 
 
-def _plain_value(value: Any) -> RawValue:
-    return tuple(int(v) for v in value) if np.ndim(value) else int(value)  # type: ignore[return-value]
-
-
-def _first(values: tuple[RawValue, ...], kind: type) -> RawValue | None:
-    return next((value for value in values if isinstance(value, kind)), None)
+def _first(values: tuple[RawValue, ...], kind: type, otherwise: RawValue | None = None) -> Any:
+    return next((value for value in values if isinstance(value, kind)), otherwise)
 
 
 def _jsonable(value: RawValue) -> int | list[int]:

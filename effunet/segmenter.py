@@ -98,7 +98,8 @@ class Segmenter:
     def probabilities(self, image: UInt8[ndarray, "H W C"]) -> Float[Tensor, "K H W"]:
         """Probabilities of the classes, on the segmenter's device; the one way to the network."""
         self.network.eval()
-        batch = torch.from_numpy(np.ascontiguousarray(image)).to(self.device)
+        # A copy, for torch takes no mirrored view and warns of a read-only one (from Pillow, say).
+        batch = torch.from_numpy(np.array(image, order="C")).to(self.device)
         return self.network(batch.permute(2, 0, 1)[None])[0].softmax(0)
 
     def as_array(self, image: Picture) -> UInt8[ndarray, "H W C"]:

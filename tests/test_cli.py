@@ -119,7 +119,7 @@ def test_a_wrong_model_or_image_is_told_before_torch_is_loaded(model: Path, tmp_
         (["predict", "m", "i"], "--out"),
         (["info", "m", "--nonsense"], "--nonsense"),
         (["evaluate", "m", "--data", "d", "--device", "tpu"], "tpu"),
-        (["evaluate", "m", "--data", "d", "--tile", "big"], "big"),
+        (["evaluate", "m", "--data", "d", "--tile", "big"], "number of pixels, got 'big'"),
     ],
 )
 def test_a_command_line_that_cannot_be_meant_ends_with_2(
@@ -132,7 +132,8 @@ def test_a_tile_off_the_grid_ends_with_2_and_the_nearest_sizes(
     capsys: pytest.CaptureFixture[str], model: Path, photos: Path, tmp_path: Path
 ) -> None:
     words = ("predict", model, photos, "--out", tmp_path / "out", "--tile", 100)
-    _fails(capsys, 2, "--tile must be a multiple of 32 .*use 96 or 128", *words)
+    _fails(capsys, 2, "--tile: tile must be a multiple of 32 .*use 96 or 128", *words)
+    assert not (tmp_path / "out").exists()
 
 
 def test_train_hands_every_word_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -498,9 +499,11 @@ def test_a_split_that_is_not_there_names_those_that_are(
 
 
 def test_classes_in_another_order_end_with_4(
-    capsys: pytest.CaptureFixture[str], model: Path, streets: Path
+    capsys: pytest.CaptureFixture[str], model: Path, streets: Path, tmp_path: Path
 ) -> None:
     description = streets / "dataset.yaml"
     text = description.read_text().replace("name: sky", "name: x").replace("name: car", "name: sky")
     description.write_text(text.replace("name: x", "name: car"))
-    _fails(capsys, 4, "0: 'sky' here, 'car' there", "evaluate", model, "--data", streets)
+    words = ("evaluate", model, "--data", streets, "--out", tmp_path / "out")
+    _fails(capsys, 4, "0: 'sky' here, 'car' there", *words)
+    assert not (tmp_path / "out").exists()

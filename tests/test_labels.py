@@ -77,12 +77,12 @@ def test_colours_are_matched_exactly_and_several_may_mean_one_class() -> None:
 def test_unknown_values_are_refused_with_their_pixel_counts_and_the_line_to_write(
     dtype: type,
 ) -> None:
-    raw = np.array([[7, 200, 200], [201, 26, 0]], dtype)
+    raw = np.array([[7, 200, 200], [30, 26, 0]], dtype)
     with pytest.raises(UnknownValues) as caught:
         STREET.encode(raw)
-    assert caught.value.counts == {200: 2, 201: 1}
-    assert "200 (2 px), 201 (1 px)" in str(caught.value)
-    assert "`ignore: [200, 201]`" in str(caught.value)
+    assert caught.value.counts == {200: 2, 30: 1}
+    assert "200 (2 px), 30 (1 px)" in str(caught.value)
+    assert "`ignore: [30, 200]`" in str(caught.value)
 
 
 def test_hundreds_of_unknown_values_are_taken_for_an_interpolated_mask() -> None:
@@ -115,6 +115,13 @@ def test_encoding_a_decoded_mask_gives_it_back(labels: LabelMap) -> None:
 
 def test_decode_writes_the_first_raw_value_of_a_class_for_the_server() -> None:
     np.testing.assert_array_equal(STREET.decode(np.array([[0, 1, 255]], np.uint8)), [[7, 26, 0]])
+
+
+def test_decode_keeps_values_that_no_byte_holds_and_needs_one_kind_for_all_classes() -> None:
+    wide = LabelMap((LabelClass("a", (0, 0, 0), (-1,)), LabelClass("b", (1, 1, 1), (40_000,))))
+    np.testing.assert_array_equal(wide.decode(np.array([[0, 1]], np.uint8)), [[-1, 40_000]])
+    with pytest.raises(ValueError, match="no common mask"):
+        LabelMap((STREET.classes[0], COLORS.classes[1])).decode(np.zeros((1, 1), np.uint8))
 
 
 def test_colorize_paints_ignored_pixels_black() -> None:

@@ -312,6 +312,14 @@ def test_array_pillow_image_and_file_mean_the_same(tmp_path: Path) -> None:
         assert np.array_equal(segmenter(image).probabilities, expected)
 
 
+def test_a_mirrored_view_and_a_read_only_array_are_images_too() -> None:
+    segmenter, image = tiny_segmenter(), random_image(33, 40)
+    mirrored = image[:, ::-1]
+    assert np.array_equal(segmenter(mirrored).mask, segmenter(mirrored.copy()).mask)
+    read_only = np.asarray(Image.fromarray(image))
+    assert np.array_equal(segmenter(read_only).mask, segmenter(image).mask)
+
+
 def test_grey_is_the_same_as_rgb_of_three_equal_channels() -> None:
     segmenter, grey = tiny_segmenter(), random_image(40, 50, channels=1)
     expected = segmenter(grey.repeat(3, axis=2)).mask

@@ -7,7 +7,6 @@ from argparse import Namespace
 from effunet import artifact
 from effunet.commands.outputs import prepare_folder
 from effunet.commands.terminal import console, progress, shown
-from effunet.errors import UsageError
 
 PICTURED = 5
 """Images on the sheet, spread evenly over the split."""
@@ -15,26 +14,23 @@ PICTURED = 5
 
 def run(arguments: Namespace) -> int:
     """Measure, print the table (or JSON alone), and write the files where --out says."""
-    # A wrong model, dataset or folder is told at once, before torch takes its seconds to load.
+    # A wrong model or dataset is told at once, before torch takes its seconds to load.
     artifact.inspect(arguments.model)
     from effunet.data.dataset import open_dataset
 
     dataset = open_dataset(arguments.data, arguments.split, arguments.root)
     for notice in dataset.notices:
         print(f"effunet: {shown(notice)}", file=sys.stderr)
-    if arguments.out:
-        prepare_folder(arguments.out)
 
-    from effunet.evaluate import evaluate
-    from effunet.infer import check_tile, predict_mask
+    from effunet.evaluate import check_fit, evaluate
+    from effunet.infer import predict_mask
     from effunet.pictures import Row, png, sheet
     from effunet.segmenter import Segmenter
 
-    try:
-        check_tile(arguments.tile)
-    except ValueError as error:
-        raise UsageError(f"--{error}") from error
     segmenter = Segmenter.load(arguments.model, arguments.device)
+    check_fit(segmenter, dataset)
+    if arguments.out:
+        prepare_folder(arguments.out)
     tile, flip = arguments.tile, arguments.flip
     with progress(f"{dataset.name} {dataset.split}") as tell:
         report = evaluate(segmenter, dataset, tile=tile, flip=flip, progress=tell)

@@ -12,7 +12,7 @@ from numpy import ndarray
 from effunet import artifact
 from effunet.commands.outputs import plan, prepare_folder
 from effunet.commands.terminal import console, progress, shown
-from effunet.errors import DataError, UsageError
+from effunet.errors import DataError
 
 LISTED = 10
 """Lines of a list on the terminal, before it ends in a number."""
@@ -26,13 +26,8 @@ def run(arguments: Namespace) -> int:
     prepare_folder(arguments.out)
 
     from effunet.commands.results import write_results
-    from effunet.infer import check_tile
     from effunet.segmenter import Segmenter
 
-    try:
-        check_tile(arguments.tile)
-    except ValueError as error:
-        raise UsageError(f"--{error}") from error
     segmenter = Segmenter.load(arguments.model, arguments.device)
     pixels = np.zeros(256, np.int64)
     faults: list[str] = []

@@ -59,6 +59,9 @@ class Augment:
         draw = np.random.default_rng(seed)
         height, width = self.crop or mask.shape
         to_image = self._draw_map(draw, mask.shape, (height, width))
+        (first_x, last_x), (first_y, last_y) = _reached(to_image, (height, width), mask.shape)
+        to_image[:, 2] -= first_x, first_y
+        image, mask = (part[first_y:last_y, first_x:last_x] for part in (image, mask))
         image = _warp(image, to_image, (height, width), cv2.INTER_LINEAR, GREY)
         mask = _warp(mask, to_image, (height, width), cv2.INTER_NEAREST, IGNORE)
         # One generator for all steps. Compose.set_random_seed gives each step an own one of the
@@ -94,6 +97,23 @@ def _place(draw: np.random.Generator, length: int, cut: int) -> int:
     """Where a cut starts along a line: anywhere inside it, or anywhere round a shorter one."""
     spare = length - cut
     return int(draw.integers(min(0, spare), max(0, spare), endpoint=True))
+
+
+def _reached(
+    to_image: Float[ndarray, "2 3"], crop: tuple[int, int], size: tuple[int, int]
+) -> list[tuple[int, int]]:
+    """The part of the image that the crop can see, as (first, last + 1) along x and along y.
+
+    OpenCV 4 warps no image of 32767 pixels or more a side, so it is given no more than this.
+    """
+    bottom, right = crop[0] - 1, crop[1] - 1
+    corners = to_image @ np.array([[0, right, 0, right], [0, 0, bottom, bottom], [1, 1, 1, 1]])
+    spans: list[tuple[int, int]] = []
+    for seen, length in zip(corners, reversed(size), strict=True):
+        # Two pixels for the blending; at least one where the crop has turned away from the image.
+        first = min(max(0, int(np.floor(seen.min())) - 2), length - 1)
+        spans.append((first, max(first + 1, min(length, int(np.ceil(seen.max())) + 3))))
+    return spans
 
 
 def _warp(

@@ -134,13 +134,13 @@ def read_description(file: Path) -> Description:
         plain = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as fault:
         raise DataError(f"{where} cannot be read: {fault}") from None
-    except yaml.YAMLError as fault:
+    except (yaml.YAMLError, RecursionError) as fault:
         place = " ".join(str(fault).split())
         raise DataError(f"{where} is not valid YAML: {place}") from None
     table = read_table(plain, _FACTS + _LABELS + _FILES + _GENERATED, where)
     labels = LabelMap.from_plain({k: table[k] for k in _LABELS if k in table}, where)
     channels = table.get("channels", 3)
-    if channels not in (1, 3):
+    if not is_whole(channels, 1) or channels not in (1, 3):
         raise DataError(f"{where}: channels must be 3 (RGB) or 1 (grey), got {channels!r}")
     return Description(
         name=read_text(table, "name", where) or file.absolute().parent.name,
@@ -164,8 +164,8 @@ def _read_files(table: dict[str, Any], where: str) -> Files:
             raise DataError(f"{where}: layouts must be a list of {{images: ..., masks: ...}}")
         layouts = tuple(_read_layout(v, f"{where}: layouts[{i}]") for i, v in enumerate(listed))
     splits = table.get("splits", list(SPLITS))
-    if isinstance(splits, list):
-        splits = {split: split for split in cast(list[Any], splits)}
+    if isinstance(splits, list) and all(isinstance(split, str) for split in splits):
+        splits = {split: split for split in cast(list[str], splits)}
     if not isinstance(splits, dict) or not splits:
         raise DataError(
             f"{where}: splits must be [train, val] or {{train: FOLDER}}, not {splits!r}"
@@ -204,6 +204,8 @@ def _read_generated(table: dict[str, Any], where: str) -> Generated:
             raise DataError(f"{where}: {key} is for images in files; remove it or remove generator")
     if table["generator"] not in GENERATORS:
         raise DataError(f"{where}: generator must be street, got {table['generator']!r}")
+    if table.get("channels", 3) != 3:
+        raise DataError(f"{where}: the street is drawn in colour: leave channels out")
     size = table.get("size")
     if not isinstance(size, list) or len(size) != 2 or not all(is_whole(v, 1) for v in size):
         raise DataError(f"{where}: size must be [height, width] in pixels, got {size!r}")

@@ -11,7 +11,6 @@ grey area, a palette mask becomes colours, 16 bit are cut to 8, an orientation i
 
 import io
 import threading
-import zlib
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +21,7 @@ import numpy as np
 from jaxtyping import Shaped, UInt8
 from PIL import Image, UnidentifiedImageError
 
+from effunet.data.damage import lacks_end_mark, refuse_broken
 from effunet.errors import DataError, EffunetError, ResourceError
 from effunet.labels import Color, IndexMask, LabelMap, RawMask, UnknownValues
 
@@ -60,14 +60,10 @@ def read_image(path: Path, channels: int = 3, max_pixels: int = MAX_PIXELS) -> P
         raise ValueError(f"channels must be 3 (RGB) or 1 (grey), got {channels}")
     data = _read(path)
     with _opened(path, io.BytesIO(data), max_pixels) as image:
-        _refuse_broken(image.format, data)
-        if _is_deep_color(image, data):
-            orientation = image.getexif().get(_ORIENTATION)
-            pixels = _deep_color(data)
-        else:
-            pixels = _plain_pixels(path, image)
-            # Asked after decoding: Pillow turns a TIFF by itself, and takes the tag away.
-            orientation = image.getexif().get(_ORIENTATION)
+        refuse_broken(image.format, data)
+        pixels = _deep_color(data) if _is_deep_color(image, data) else _plain_pixels(path, image)
+        # Pillow and OpenCV turn a TIFF by themselves, and nothing else.
+        orientation = image.getexif().get(_ORIENTATION) if image.format != "TIFF" else None
     if orientation in _UPRIGHT:
         pixels = np.ascontiguousarray(_UPRIGHT[orientation](pixels))
     return _with_channels(pixels, channels)
@@ -95,6 +91,8 @@ def read_mask(path: Path, labels: LabelMap, max_pixels: int = MAX_PIXELS) -> Ind
 def read_raw_mask(path: Path, as_colors: bool = False, max_pixels: int = MAX_PIXELS) -> RawMask:
     """The values that a mask file holds; as_colors gives colours for grey and palette files too.
 
+    16 and 32 bit are integers in any case: as colours they would be cut to white.
+
     Raises:
         DataError: the file is missing, damaged, or of a kind that cannot hold exact values.
     """
@@ -111,8 +109,8 @@ def read_raw_mask(path: Path, as_colors: bool = False, max_pixels: int = MAX_PIX
                 f"{path} is a mask of mode {image.mode} with {_bits(image, data)} bit a channel: "
                 "save it as grey, 16 bit grey, palette or 8 bit RGB PNG"
             )
-        _refuse_broken(image.format, data)
-        if as_colors or image.mode in ("RGB", "RGBA"):
+        refuse_broken(image.format, data)
+        if image.mode in ("RGB", "RGBA") or (as_colors and not image.mode.startswith("I")):
             return np.array(image.convert("RGB"))
         values = np.array(image)
         if image.mode in ("LA", "PA"):
@@ -147,14 +145,13 @@ def seems_cut(path: Path) -> bool:
     with _access(path), path.open("rb") as file:
         start = file.read(8)
         file.seek(max(0, path.stat().st_size - 4096))
-        end = file.read()
-    mark = {b"\xff\xd8\xff": b"\xff\xd9", b"\x89PN": b"IEND\xaeB`\x82"}.get(start[:3], b"")
-    return mark not in end
+        return lacks_end_mark(start, file.read())
 
 
 def _plain_pixels(path: Path, image: Image.Image) -> AnyPixels:
     """8 bit grey (H W) or RGB (H W 3) of an image that Pillow decodes without loss."""
-    if image.mode == "F" or (image.mode == "I" and image.format != "PNG"):
+    # PNG and PGM have no 32 bit: there Pillow's "I" holds 0..65535.
+    if image.mode == "F" or (image.mode == "I" and image.format not in ("PNG", "PPM")):
         raise DataError(
             f"{path} has {'floating point' if image.mode == 'F' else '32 bit'} pixels, which have "
             "no agreed range (and may be NaN): save it with 8 or 16 bit a channel"
@@ -200,23 +197,6 @@ def _bits(image: Image.Image, data: bytes) -> int:
 
 def _is_deep_color(image: Image.Image, data: bytes) -> bool:
     return image.mode in ("RGB", "RGBA", "LA") and _bits(image, data) == 16
-
-
-def _refuse_broken(format: str | None, data: bytes) -> None:
-    """Find what decoders overlook: a lost end, and a PNG chunk that is not what was written."""
-    if format in ("JPEG", "MPO") and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
-        raise ValueError("the end of the JPEG is missing")
-    place = 8
-    while format == "PNG":
-        length = int.from_bytes(data[place : place + 4])
-        kind, end = data[place + 4 : place + 8], place + 8 + length
-        if end + 4 > len(data):
-            raise ValueError("the end of the PNG is missing")
-        if zlib.crc32(memoryview(data)[place + 4 : end]) != int.from_bytes(data[end : end + 4]):
-            raise ValueError(f"the checksum of PNG chunk {kind!r} is wrong")
-        if kind == b"IEND":
-            return
-        place = end + 4
 
 
 @contextmanager

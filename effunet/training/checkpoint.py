@@ -8,6 +8,7 @@ in the same folder, reaches the disk, and then replaces the old one in one step.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +39,12 @@ class AtomicCheckpointIO(CheckpointIO):
                 os.fsync(file.fileno())
             partial.replace(target)
             _sync_folder(target.parent)
-        except (OSError, RuntimeError) as error:
+        except BaseException as error:
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
             # torch reports a full disk as a RuntimeError of its zip writer.
-            partial.unlink(missing_ok=True)
+            if not isinstance(error, OSError | RuntimeError):
+                raise
             raise ResourceError(
                 f"{target}: the checkpoint could not be written ({error}); the one before is"
                 " unharmed: free space or mend the permission, then resume"
@@ -65,8 +69,11 @@ class AtomicCheckpointIO(CheckpointIO):
                 f"{path}: no readable checkpoint ({type(error).__name__}): resume a run folder"
                 " that holds checkpoints/last.ckpt of this program"
             ) from error
-        if not isinstance(loaded, dict) or "state_dict" not in loaded:
-            raise ModelError(f"{path}: no training checkpoint: it holds no state_dict")
+        if not isinstance(loaded, dict) or not loaded.keys() >= {"state_dict", "global_step"}:
+            raise ModelError(
+                f"{path}: no training checkpoint: it holds no state_dict and global_step: resume a"
+                " run folder of this program"
+            )
         return loaded
 
     def remove_checkpoint(self, path: str | Path) -> None:

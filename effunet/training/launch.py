@@ -28,6 +28,11 @@ VALUE_OPTIONS = (
     *("--cfg", "-c", "--package", "-p", "--experimental-rerun"),
 )
 """Hydra's options that take the next word as their value."""
+SWITCHES = (
+    *("--help", "-h", "--hydra-help", "--version", "--info", "-i", "--resolve"),
+    *("--run", "-r", "--multirun", "-m", "--shell-completion", "-sc"),
+)
+"""Hydra's options without one."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +54,14 @@ def main(arguments: Sequence[str]) -> int:
     arguments = [argument for argument in arguments if argument != "--debug"]
     multirun = any(argument in ("-m", "--multirun") for argument in arguments)
     prepare()
-    check(_overrides(arguments), multirun, _option(arguments, "--config-dir", "-cd"))
-    sys.argv = [sys.argv[0], *arguments]
-    return _run_hydra(multirun)
+    options, overrides = _split(arguments)
+    check(overrides, multirun, _option(options, "--config-dir", "-cd"))
+    # Where Hydra reads its words; it knows no option between two overrides.
+    own, sys.argv = sys.argv, [sys.argv[0], *options, *overrides]
+    try:
+        return _run_hydra(multirun, own)
+    finally:
+        sys.argv = own
 
 
 def prepare() -> None:
@@ -59,18 +69,23 @@ def prepare() -> None:
     ConfigStore.instance().store("defaults", to_plain(Config()))
 
 
-def _overrides(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments that are overrides, without Hydra's own flags and their values."""
-    found: list[str] = []
-    skip = False
+def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return Hydra's own options with their values, and the overrides."""
+    options: list[str] = []
+    overrides: list[str] = []
     for argument in arguments:
-        if skip:
-            skip = False
-        elif argument in VALUE_OPTIONS:
-            skip = True
+        if options and options[-1] in VALUE_OPTIONS:
+            options.append(argument)
         elif not argument.startswith("-"):
-            found.append(argument)
-    return found
+            overrides.append(argument)
+        elif argument.partition("=")[0] in VALUE_OPTIONS + SWITCHES:
+            options.append(argument)
+        else:
+            raise UsageError(
+                f"{argument}: no such option: keys are typed without dashes, as max_epochs=3;"
+                " --help lists them"
+            )
+    return options, overrides
 
 
 def _option(arguments: Sequence[str], *names: str) -> str | None:
@@ -88,8 +103,8 @@ def _resumed(folder: str, composed: DictConfig) -> Config:
     if not file.is_file():
         raise UsageError(f"resume={folder}: no {file}: name the folder of a run, such as runs/NAME")
     try:
-        stored = yaml.safe_load(file.read_text())
-    except yaml.YAMLError as error:
+        stored = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UsageError(f"{file}: not readable as YAML: {error}") from error
     if not isinstance(stored, dict):
         raise UsageError(f"{file}: holds no keys: it is not a run's config.yaml")
@@ -112,23 +127,32 @@ def _fit(composed: DictConfig) -> Outcome:
     return Outcome(str(run.folder), scores.get("miou"))
 
 
-def _run_hydra(multirun: bool) -> int:
+def _run_hydra(multirun: bool, own: list[str]) -> int:
     """Let Hydra compose and call once per job; a job that fails does not stop the others."""
     outcomes: list[Outcome] = []
+    stopped: list[Exception] = []
 
     def job(composed: DictConfig) -> None:
-        # Kept and raised behind Hydra's back, which would print lines of its own about it.
+        if stopped:
+            return
+        # Lightning starts the processes of further devices with the program's own words.
+        sys.argv = own
+        # Faults are kept and raised behind Hydra's back, which would print lines of its own.
         try:
             outcomes.append(_fit(composed))
         except EffunetError as error:
             outcomes.append(Outcome(str(error), error=error))
             if multirun:
                 print(f"effunet: {error}", file=sys.stderr)
+        except Exception as error:
+            stopped.append(error)
 
     # Hydra's own shortened error text would hide where one of our bugs came from.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     task: Any = hydra_main(str(conf_folder()), "config", version_base="1.3")(job)
     task()
+    if stopped:
+        raise stopped[0]
     errors = [outcome.error for outcome in outcomes if outcome.error is not None]
     if not multirun:
         if errors:

@@ -10,8 +10,35 @@ from contextlib import contextmanager
 from typing import Literal
 
 import torch
+from pytorch_lightning.utilities import rank_zero_only
 
+from effunet.errors import ResourceError
 from effunet.training.schema import Config
+
+
+def require(config: Config) -> None:
+    """Refuse what this machine cannot do.
+
+    Raises:
+        ResourceError: no GPU where one is needed, or fewer than asked for.
+    """
+    gpus = torch.cuda.device_count()
+    if config.accelerator == "gpu" and not gpus and not torch.backends.mps.is_available():
+        raise ResourceError(
+            "accelerator=gpu: no GPU is visible here: use accelerator=auto, or mend its driver"
+        )
+    if config.precision == "fp16" and not _on_gpu(config):
+        raise ResourceError("precision=fp16: needs a GPU, and none is in use: use precision=auto")
+    if _on_gpu(config) and devices(config) > gpus:
+        raise ResourceError(f"devices={config.devices}: this machine has {gpus}: ask for no more")
+
+
+def is_first() -> bool:
+    """Return whether this process is the one that speaks and writes files.
+
+    Lightning starts the others, one for each further device, with the same command line.
+    """
+    return getattr(rank_zero_only, "rank", 0) == 0
 
 
 def devices(config: Config) -> int:

@@ -54,7 +54,7 @@ class Training(pl.LightningModule):
         if not torch.isfinite(loss):
             images = ", ".join(str(int(index)) for index in batch["index"])
             raise DivergedError(
-                f"step {self.global_step}: the loss is {float(loss)} on training images {images}:"
+                f"step {self.global_step}: the loss is {loss.item()} on training images {images}:"
                 f" lower optim.lr (now {self.optim.lr}) or set optim.clip=1.0"
             )
         self.train_loss.add(loss.detach(), 1)
@@ -79,7 +79,9 @@ class Training(pl.LightningModule):
             self.network, recipe.lr, recipe.encoder_lr_factor, recipe.weight_decay
         )
         warmup = round(recipe.warmup * self.total_steps)
-        optimizer = torch.optim.AdamW(groups, lr=recipe.lr, fused=True)
+        # Lightning refuses to clip the gradients of a fused optimizer in mixed precision.
+        fused = recipe.clip is None
+        optimizer = torch.optim.AdamW(groups, lr=recipe.lr, fused=fused)
         law = schedule(optimizer, total=self.total_steps, warmup=warmup, power=recipe.power)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": law, "interval": "step"}}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -59,18 +60,18 @@ def announce(
 
 def conclude(folder: Path, config: Config, record: Record) -> None:
     """Show what the best segmenter scored, and what to type next."""
-    if record.report is None:  # another process than the first
-        return
+    assert record.report is not None  # a run ends with a validation
     console = Console(width=None if sys.stdout.isatty() else 100)
     console.print(record.report.table(plain=not console.is_terminal))
-    data, root = config.dataset.name, config.dataset.root
-    place = root if data == "folder" else data
-    where = f" --root {root}" if root is not None and data != "folder" else ""
+    data, run = config.dataset, shlex.quote(str(folder))
+    words = ["--data", data.root or data.name] if data.name == "folder" else ["--data", data.name]
+    words += ["--root", data.root] if data.root and data.name != "folder" else []
+    words += ["--split", data.val_split] if data.val_split != "val" else []
     print(
         f"\nbest segmenter  {folder}/segmenter.safetensors"
         f"\npictures        {folder}/predictions.png, {folder}/curves.png"
-        f"\n\nnext:\n  effunet evaluate {folder} --data {place}{where}"
-        f"\n  effunet predict {folder} IMAGE_OR_FOLDER --out out --overlay"
+        f"\n\nnext:\n  effunet evaluate {run} {shlex.join(words)}"
+        f"\n  effunet predict {run} IMAGE_OR_FOLDER --out out --overlay"
     )
 
 
@@ -83,7 +84,6 @@ class Watch(pl.Callback):
         self.total_steps = total_steps
         self.console = Console(file=sys.stdout)
         self.bar: Progress | None = None
-        self.exception: BaseException | None = None  # what ended the training early
         self.images, self.seconds = 0, 0.0
         self.started = 0.0
 
@@ -163,8 +163,7 @@ class Watch(pl.Callback):
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
-        """Close the bar, so that the error stands alone, and keep what it was."""
-        self.exception = exception
+        """Close the bar, so that the error stands alone."""
         self._close()
 
     def _close(self) -> None:

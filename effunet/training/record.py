@@ -10,8 +10,8 @@ from __future__ import annotations
 import csv
 import io
 import math
-import warnings
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,25 +44,37 @@ class Record(pl.Callback):
         self.rows: list[dict[str, float | int | None]] = []
         self.best: float | None = None
         self.report: Report | None = None
+        self.validated: int | None = None  # the step of the latest validation
+        self.exception: BaseException | None = None  # what ended the training early
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Turn the confusion matrix of this validation into files."""
         assert isinstance(pl_module, Training)
-        matrix = pl_module.confusion.compute()  # every process takes part
-        if not trainer.is_global_zero:
-            return
+        # Every process takes part in the matrix and the checkpoint; the first one writes.
+        matrix = pl_module.confusion.compute()
+        self.validated = trainer.global_step
+        if trainer.is_global_zero:
+            self._write(matrix, trainer, pl_module)
+        pl_module.train_loss.reset()
+        trainer.save_checkpoint(self.folder / LAST)
+
+    def _write(self, matrix: Tensor, trainer: pl.Trainer, module: Training) -> None:
         report = self._report(matrix)
-        row = self._row(report.scores, pl_module, trainer)
+        row = self._row(report.scores, module, trainer)
         self.rows.append(row)
         write(self.folder / "metrics.csv", _csv(self.rows).encode())
-        segmenter = Segmenter(pl_module.network, self.val.labels, self._facts(report))
+        segmenter = Segmenter(module.network, self.val.labels, self._facts(report))
         if self._is_best(row):
             self.report = report
             segmenter.save(self.folder / "segmenter.safetensors")
             report.save(self.folder)
-            self._draw(segmenter, pl_module)
-        pl_module.train_loss.reset()
-        trainer.save_checkpoint(self.folder / LAST)
+            self._draw(segmenter, module)
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """Keep what it was: Lightning turns some into a plain SystemExit."""
+        self.exception = exception
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw the curves once more, now whole."""
@@ -71,7 +83,7 @@ class Record(pl.Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the history, as plain values."""
-        matrix = self.report.matrix.tolist() if self.report is not None else None
+        matrix = self.report.scores.confusion.tolist() if self.report is not None else None
         return {"rows": self.rows, "best": self.best, "matrix": matrix}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -130,16 +142,13 @@ class Record(pl.Callback):
         }
 
     def _draw(self, segmenter: Segmenter, module: Training) -> None:
-        """Refresh the pictures; a full disk costs a picture, never the training."""
+        """Refresh the pictures."""
         training = module.training
-        try:
+        with self._forgiving():
             picture = sheet(self._pictures(segmenter), self.val.labels)
             write(self.folder / "predictions.png", png(picture))
-            self._curves()
-        except OSError as error:
-            warnings.warn(f"{self.folder}: no pictures this time: {error}", stacklevel=1)
-        finally:
-            module.train(training)
+        self._curves()
+        module.train(training)
 
     def _pictures(self, segmenter: Segmenter) -> list[Row]:
         rows: list[Row] = []
@@ -150,7 +159,16 @@ class Record(pl.Callback):
         return rows
 
     def _curves(self) -> None:
-        curves(self.rows, self.folder / "curves.png")
+        with self._forgiving():
+            curves(self.rows, self.folder / "curves.png")
+
+    @contextmanager
+    def _forgiving(self) -> Generator[None]:
+        """A full disk costs a picture, never the training."""
+        try:
+            yield
+        except OSError as error:
+            print(f"notice    {self.folder}: no picture this time: {error}", flush=True)
 
 
 def _finite(value: float) -> float | None:

@@ -5,22 +5,24 @@ config --> datasets, checked --> network, loss, loader --> Lightning --> runs/NA
 
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from effunet.data.check import require
 from effunet.data.dataset import Dataset, open_dataset
 from effunet.data.loader import SegmentationData
-from effunet.errors import ResourceError
+from effunet.errors import ResourceError, UsageError
 from effunet.segmenter import Segmenter
 from effunet.training import folder as run_folder
 from effunet.training import machine
 from effunet.training.checkpoint import AtomicCheckpointIO
 from effunet.training.module import Training
-from effunet.training.parts import augment_of, loss_of, network_of
+from effunet.training.parts import augment_of, crop_of, loss_of, network_of
 from effunet.training.progress import Watch, announce, conclude
 from effunet.training.record import Record
 from effunet.training.schema import Config
@@ -42,20 +44,23 @@ class Run:
         Raises:
             UsageError: values that do not go together, or a run name that is taken.
             DataError: the dataset is missing or faulty; the text says what mends it.
+            ResourceError: the machine lacks the device that is asked for.
         """
-        data = config.dataset
+        machine.require(config)
+        folder, data = run_folder.choose(config), config.dataset
         root = Path(data.root) if data.root is not None else None
         train, val = (
             open_dataset(data.name, split, root, paired=data.check == "none")
             for split in (data.train_split, data.val_split)
         )
         loss_of(config, len(train.labels))
+        _check_batch(config, train)
         notices = [*train.notices, *val.notices]
         if data.check != "none":
             notices += require(train, val, everything=data.check == "all")
-        for notice in dict.fromkeys(notices):
+        for notice in dict.fromkeys(notices) if machine.is_first() else ():
             print(f"notice    {notice}")
-        return cls(config, train, val, run_folder.choose(config))
+        return cls(config, train, val, folder)
 
     def fit(self) -> Segmenter:
         """Train, write the run folder, and return the best segmenter by the monitored score.
@@ -65,6 +70,7 @@ class Run:
             DivergedError: the loss became no number.
             ResourceError: the disk, the memory or a permission is missing.
             KeyboardInterrupt: Ctrl-C; the run can be resumed from its last validation.
+            SystemExit: SIGTERM, with 143; likewise.
         """
         config, processes = self.config, machine.devices(self.config)
         data = SegmentationData(
@@ -77,15 +83,15 @@ class Run:
         )
         per_epoch = data.batches_per_epoch(processes)
         total = config.max_steps or config.max_epochs * per_epoch
+        classes = len(self.train.labels)
+        network = network_of(config, classes, self.train.channels)
         checkpoint = None
         if config.resume is not None:
-            checkpoint = run_folder.checkpoint(self.folder, total)
+            checkpoint = run_folder.checkpoint(self.folder, total, network.plan, self.train)
             if checkpoint is None:
                 print(f"{self.folder} is already finished: all of its {total} steps are done")
                 return Segmenter.load(self.folder)
 
-        classes = len(self.train.labels)
-        network = network_of(config, classes, self.train.channels)
         module = Training(network, loss_of(config, classes), config.optim, total, config.seed)
         run_folder.make(self.folder, config)
         record = Record(self.folder, config, self.val, per_epoch)
@@ -95,11 +101,12 @@ class Run:
             if machine.channels_last(config):
                 network.to(memory_format=torch.channels_last)
             announce(self.folder, config, network, self.train, self.val, total, trainer)
-            self._train(trainer, module, data, checkpoint, watch)
-            if not record.rows or record.rows[-1]["step"] != total:
-                trainer.validate(module, data, verbose=False)
-        conclude(self.folder, config, record)
-        return Segmenter.load(self.folder)
+            self._train(trainer, module, data, checkpoint, record)
+        # The first process's own, which has by now written all that it writes.
+        folder = trainer.strategy.broadcast(self.folder)
+        if machine.is_first():
+            conclude(folder, config, record)
+        return Segmenter.load(folder)
 
     def _trainer(self, total: int, val_every: int, callbacks: list[pl.Callback]) -> pl.Trainer:
         config = self.config
@@ -131,19 +138,37 @@ class Run:
         module: Training,
         data: SegmentationData,
         checkpoint: Path | None,
-        watch: Watch,
+        record: Record,
     ) -> None:
+        handler = signal.getsignal(signal.SIGINT)
         try:
             trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True)
+            if record.validated != trainer.max_steps:
+                trainer.validate(module, data, verbose=False)
         except SystemExit as stop:
-            # Lightning turns Ctrl-C into exit code 1; what it was, it tells its callbacks.
-            if not isinstance(watch.exception, KeyboardInterrupt):
-                raise
-            print(f"\ninterrupted: go on with  python train.py resume={self.folder}")
-            raise KeyboardInterrupt from stop
+            # Lightning ends a Ctrl-C with exit code 1, a SIGTERM with 0, and tells its callbacks.
+            if isinstance(record.exception, KeyboardInterrupt):
+                signal.signal(signal.SIGINT, handler)  # which Lightning has turned off
+                print(f"\ninterrupted: {run_folder.how_to_go_on(self.folder)}")
+                raise KeyboardInterrupt from stop
+            if isinstance(record.exception, SIGTERMException):
+                print(f"\nterminated: {run_folder.how_to_go_on(self.folder)}")
+                raise SystemExit(128 + signal.SIGTERM) from stop
+            raise
         except torch.OutOfMemoryError as error:
             half = max(1, self.config.batch_size // 2)
             raise ResourceError(
                 f"the device's memory is full: try batch_size={half},"
                 " encoder.checkpointing=true or a smaller dataset.crop"
             ) from error
+
+
+def _check_batch(config: Config, train: Dataset) -> None:
+    """Refuse a batch that leaves BatchNorm one value a channel, which has no variance."""
+    images = min(config.batch_size, len(train) // machine.devices(config))
+    if images == 1 and max(crop_of(config)) <= 32:
+        raise UsageError(
+            f"{train.name}: with {len(train)} training images a batch is 1 crop, and one of"
+            f" {crop_of(config)} leaves BatchNorm a single value: use a dataset.crop over 32"
+            " pixels, or more images"
+        )

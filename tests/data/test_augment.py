@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from effunet.data import augment as door
 from effunet.data.augment import Augment
 from effunet.data.presets import GREY, PRESETS, Preset, Step, markdown
 from effunet.errors import UsageError
@@ -122,6 +123,39 @@ def test_a_crop_larger_than_the_image_is_padded_with_grey_and_ignore():
     assert outside.sum() == 80 * 100 - 48 * 64
     assert (crop[outside] == GREY).all()
     assert np.array_equal(crop[~outside].reshape(48, 64, 3), image)
+
+
+def test_cutting_out_what_a_crop_can_see_changes_nothing_that_it_shows(monkeypatch):
+    preset = preset_of(monkeypatch, scale=(0.2, 3.0), rotation=20.0, flip=0.5)
+    draw = np.random.default_rng(0)
+    augment, moved = Augment(preset, (24, 40)), 0
+    for seed in range(200):
+        shape = tuple(draw.integers(1, 150, 2))
+        image, mask = (draw.integers(0, 250, (*shape, *c), np.uint8) for c in ((3,), ()))
+        cut = augment(image, mask, seed)
+        with monkeypatch.context() as patch:
+            patch.setattr(door, "_reached", lambda *_, size=shape: [(0, size[1]), (0, size[0])])
+            whole = augment(image, mask, seed)
+        # OpenCV 4 gives equal bytes; 5 counts in float32, which is finer near zero.
+        assert np.abs(cut[0].astype(int) - whole[0]).max() <= 1
+        moved += (cut[1] != whole[1]).sum()
+    assert moved <= 1e-4 * 200 * 24 * 40
+
+
+@pytest.mark.parametrize("shape", [(40_000, 9), (9, 40_000)])
+def test_an_image_too_long_for_opencv_4_is_never_given_to_it_whole(monkeypatch, shape):
+    given, warp = [], cv2.warpAffine
+
+    def spy(part, *rest, **how):
+        given.append(max(part.shape))
+        return warp(part, *rest, **how)
+
+    monkeypatch.setattr(cv2, "warpAffine", spy)
+    image, mask = np.zeros((*shape, 3), np.uint8), np.zeros(shape, np.uint8)
+    for seed in range(5):
+        _, labels = Augment("strong", (16, 16))(image, mask, seed)
+        assert (labels == 0).any()
+    assert max(given) < 60
 
 
 def test_a_rotation_by_45_degrees_brings_ignore_and_not_class_0(monkeypatch):

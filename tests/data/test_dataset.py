@@ -209,6 +209,8 @@ def test_masks_that_may_mean_several_things_ask_for_a_description(tmp_path: Path
     told = refusal(plain_folder(tmp_path / "gaps", values=(0, 100, 200)))
     assert "0, 100, 200" in told and "values: [100]" in told and "gaps/dataset.yaml" in told
     assert "hold the values 7" in refusal(plain_folder(tmp_path / "one", values=(7,)))
+    # 255 may be what is ignored or the foreground, and class 0 never seen or none.
+    assert "hold the values 1, 255" in refusal(plain_folder(tmp_path / "two", values=(1, 255)))
     root = plain_folder(tmp_path / "colours", splits={"train": 1})
     write_png(root / "train/masks/train_000.png", np.full((32, 48, 3), 9, np.uint8))
     told = refusal(root)
@@ -267,6 +269,17 @@ def test_more_than_ten_missing_masks_are_listed_up_to_ten_and_counted(tmp_path: 
     told = refusal(root)
     assert "12 images without a mask" in told and "and 2 more" in told
     assert "train_009" in told and "train_010" not in told
+
+
+def test_a_folder_whose_names_do_not_pair_is_told_so_and_not_that_it_is_empty(
+    tmp_path: Path,
+) -> None:
+    root = plain_folder(tmp_path / "mine", splits={"train": 2})
+    for mask in (root / "train/masks").iterdir():
+        mask.rename(mask.with_stem(f"{mask.stem}_mask"))
+    told = refusal(root)
+    assert "2 images without a mask" in told and "train_000.png" in told
+    assert f"describe the folder in {root / 'dataset.yaml'}" in told
 
 
 def test_names_that_differ_only_in_letter_case_are_refused(tmp_path: Path) -> None:
@@ -384,6 +397,9 @@ def test_reading_writes_nothing_into_the_folder(tmp_path: Path) -> None:
         ("title: x", "one entry per class"),
         ("classes: [a]\ntitle: 3", "must be text"),
         ("classes: [a]\nchannels: 4", "3 (RGB) or 1 (grey)"),
+        ("classes: [a]\nchannels: yes", "3 (RGB) or 1 (grey), got True"),
+        ("classes: " + 500 * "[", "not valid YAML"),
+        ("classes: [a]\nsplits: [train, {val: x}]", "splits must be"),
         ("classes: [a]\nsplits: 3", "splits must be"),
         ("classes: [a]\nsplits: {train: ../x}", "below the root"),
         ("classes: [a]\nlayouts: {images: a}", "layouts must be a list"),
@@ -397,6 +413,7 @@ def test_reading_writes_nothing_into_the_folder(tmp_path: Path) -> None:
         ("classes: [a]\ngenerator: street\nsize: 3", "[height, width]"),
         ("classes: [a]\ngenerator: street\nsize: [8, 8]\nsplits: [a]", "splits must be"),
         ("classes: [a]\ngenerator: street\nsize: [8, 8]\nsplits: {a: {seed: 1}}", "images: 1"),
+        ("classes: [a]\ngenerator: street\nsize: [8, 8]\nchannels: 1", "leave channels out"),
         ("classes: [a]\ngenerator: street\nroot_env: X", "remove it or remove generator"),
     ],
 )

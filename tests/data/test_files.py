@@ -25,16 +25,16 @@ PAINTED = LabelMap.from_plain(
 )
 
 
+def png_chunk(kind: bytes, data: bytes) -> bytes:
+    body = kind + data
+    return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
+
+
 def png_by_hand(size: tuple[int, int], depth: int, color: int, rows: bytes) -> bytes:
     """A PNG of (height, width) whose header may claim anything."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        body = kind + data
-        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
-
     header = struct.pack(">IIBBBBB", size[1], size[0], depth, color, 0, 0, 0)
-    data = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + data
+    chunks = {b"IHDR": header, b"IDAT": zlib.compress(rows), b"IEND": b""}
+    return b"\x89PNG\r\n\x1a\n" + b"".join(map(png_chunk, chunks, chunks.values()))
 
 
 def smooth(size: tuple[int, int] = (24, 40)) -> np.ndarray:
@@ -63,7 +63,7 @@ def test_an_image_is_turned_as_its_exif_orientation_says(
 
 def test_a_16_bit_grey_image_is_scaled_and_not_cut(tmp_path: Path) -> None:
     deep = np.array([[0, 128, 129, 257, 32896, 65535]], np.uint16)
-    for name in ("a.png", "a.tif"):
+    for name in ("a.png", "a.tif", "a.pgm"):
         Image.fromarray(deep).save(tmp_path / name)
         pixels = read_image(tmp_path / name)
         np.testing.assert_array_equal(pixels[0, :, 0], [0, 0, 1, 1, 128, 255])
@@ -79,6 +79,34 @@ def test_a_16_bit_colour_image_is_scaled_channel_by_channel(
     assert cv2.imwrite(str(tmp_path / f"a.{ending}"), deep)  # blue first, as OpenCV has it
     expected = np.round(deep[..., 2::-1] / 257).astype(np.uint8)
     np.testing.assert_array_equal(read_image(tmp_path / f"a.{ending}"), expected)
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+@pytest.mark.parametrize("ending", ["png", "tif"])
+def test_a_16_bit_colour_image_is_turned_once(
+    tmp_path: Path, ending: str, orientation: int
+) -> None:
+    deep = np.random.default_rng(0).integers(0, 65536, (5, 8, 3), np.uint16)
+    assert cv2.imwrite(str(tmp_path / f"a.{ending}"), deep)
+    data = (tmp_path / f"a.{ending}").read_bytes()
+    exif = Image.Exif()
+    exif[274] = orientation
+    tags = exif.tobytes().removeprefix(b"Exif\0\0")
+    if ending == "png":
+        data = data[:33] + png_chunk(b"eXIf", tags) + data[33:]
+    else:  # one more entry at the end of the file's only list of tags, which is sorted by number
+        place = int.from_bytes(data[4:8], "little")
+        count = int.from_bytes(data[place : place + 2], "little")
+        entries = [data[place + 2 + 12 * i : place + 14 + 12 * i] for i in range(count)]
+        entries = [e for e in entries if e[:2] != b"\x12\x01"]
+        entries.append(struct.pack("<HHIHH", 274, 3, 1, orientation, 0))
+        entries.sort(key=lambda entry: entry[:2][::-1])
+        listed = struct.pack("<H", len(entries)) + b"".join(entries) + bytes(4)
+        data = data[:4] + struct.pack("<I", len(data)) + data[8:] + listed
+    (tmp_path / f"a.{ending}").write_bytes(data)
+    stored = np.round(deep[..., ::-1] / 257).astype(np.uint8)
+    upright = {1: stored, 3: stored[::-1, ::-1], 6: stored.swapaxes(0, 1)[:, ::-1]}[orientation]
+    np.testing.assert_array_equal(read_image(tmp_path / f"a.{ending}"), upright)
 
 
 def test_grey_palette_alpha_and_1_bit_images_become_rgb(tmp_path: Path) -> None:
@@ -181,6 +209,21 @@ def test_bytes_behind_the_end_of_a_jpeg_are_no_fault(tmp_path: Path) -> None:
         file.write(b"\0" * 100)
     np.testing.assert_array_equal(read_image(tmp_path / "a.jpg"), expected)
     assert not seems_cut(tmp_path / "a.jpg")
+
+
+def test_a_film_behind_the_photo_and_a_thumbnail_inside_are_not_its_end(tmp_path: Path) -> None:
+    thumbnail = tmp_path / "small.jpg"
+    Image.fromarray(smooth((8, 8))).save(thumbnail)
+    small = thumbnail.read_bytes()
+    file = tmp_path / "motion.jpg"
+    inside = b"\xff\xe1" + struct.pack(">H", len(small) + 2) + small
+    Image.fromarray(smooth()).save(file, progressive=True)
+    data = file.read_bytes()
+    photo = data[:2] + inside + data[2:]
+    file.write_bytes(photo + b"ftypmp42 \xff\xda film")  # FF DA would start a scan
+    assert np.abs(read_image(file).astype(int) - smooth()).mean() < 5
+    file.write_bytes(photo[:-2])
+    assert "end of the JPEG is missing" in refusal(file)
 
 
 def test_every_flipped_bit_in_the_pixels_of_a_png_is_found(tmp_path: Path) -> None:
@@ -315,6 +358,9 @@ def test_a_map_of_colours_reads_rgb_rgba_palette_and_grey(tmp_path: Path) -> Non
     write_png(tmp_path / "palette.png", index, palette.reshape(-1).tolist())
     for name in ("rgb.png", "rgba.png", "palette.png"):
         np.testing.assert_array_equal(read_mask(tmp_path / name, PAINTED), expected)
+    deep = write_png(tmp_path / "deep.png", np.full((2, 2), 40_000, np.uint16))
+    with pytest.raises(UnknownValues, match=r"40000 \(4 px\)"):
+        read_mask(deep, PAINTED)  # and not white, which is a road
     black_and_white = write_png(tmp_path / "grey.png", 255 * stripes((0, 1)))
     assert (read_mask(black_and_white, PAINTED) == 1).all()
 

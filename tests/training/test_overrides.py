@@ -1,4 +1,4 @@
-"""Every word behind `python train.py` is checked before torch is imported: one line, exit code 2."""
+"""Every word behind `python train.py` is checked before torch is imported; exit 2, one line."""
 
 import subprocess
 import sys

@@ -1,0 +1,60 @@
+"""The first line of README, whole: what a newcomer is promised is there, without a network."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+NO_NETWORK = """
+import socket
+def refuse(self, address, *_):
+    if self.family != socket.AF_UNIX:
+        raise AssertionError(f"the network was reached: {address}")
+socket.socket.connect = refuse
+"""
+
+
+def run(*words: str | Path, cwd: Path, path: Path) -> str:
+    environment = {**os.environ, "PYTHONPATH": f"{path}{os.pathsep}{REPOSITORY}"}
+    done = subprocess.run(
+        [sys.executable, *map(str, words)],
+        cwd=cwd, env=environment, capture_output=True, text=True, timeout=1500,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "network was reached" not in done.stderr
+    return done.stdout
+
+
+@pytest.mark.long
+def test_the_default_training_reaches_0_60_on_scenes_never_trained_on(tmp_path: Path):
+    guard, work = tmp_path / "guard", tmp_path / "work"
+    guard.mkdir()
+    work.mkdir()
+    (guard / "sitecustomize.py").write_text(NO_NETWORK)
+
+    said = run(REPOSITORY / "train.py", cwd=work, path=guard)
+    metrics = json.loads((work / "runs" / "latest" / "metrics.json").read_text())
+    assert metrics["miou"] >= 0.60
+    assert metrics["dataset"] == "synthetic" and metrics["split"] == "val"
+    assert metrics["counted"] == len(metrics["classes"]) == 11
+    for name in ("predictions.png", "curves.png"):
+        with Image.open(work / "runs" / "latest" / name) as picture:
+            assert picture.width >= 600
+    assert "mIoU over 11 of 11 classes" in said
+
+    # The two commands that it ends with are typed as they stand.
+    commands = [line.split() for line in said.splitlines() if line.startswith("  effunet ")]
+    assert [words[1] for words in commands] == ["evaluate", "predict"]
+    evaluated = run("-m", *commands[0], "--json", cwd=work, path=guard)
+    assert json.loads(evaluated)["confusion"] == metrics["confusion"]
+    picture = REPOSITORY / "docs" / "predictions.jpg"
+    predict = [str(picture) if word == "IMAGE_OR_FOLDER" else word for word in commands[1]]
+    run("-m", *predict, cwd=work, path=guard)
+    assert (work / "out" / "predictions.png").is_file()
+    assert (work / "out" / "predictions_overlay.png").is_file()

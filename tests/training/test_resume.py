@@ -1,0 +1,283 @@
+"""A training that was stopped at any moment and resumed ends as if nothing had happened."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from dataset_trees import plain_folder, stripes, tree_digest, write_png
+from tiny_training import STEPS, WORDS, draw_no_curves, state, stop_at, train
+
+from effunet.cli import main
+from effunet.training.checkpoint import AtomicCheckpointIO
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A working folder with data/ and the uninterrupted runs/whole."""
+    home = tmp_path_factory.mktemp("home")
+    plain_folder(home / "data")
+    with contextlib.chdir(home):
+        assert train("data", "name=whole") == 0
+        yield home
+
+
+@pytest.fixture(autouse=True)
+def fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw_no_curves(monkeypatch)
+
+
+@pytest.fixture
+def stopped(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder of its own, whose runs/cut has ended behind its first validation."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(home / "data", tmp_path / "data")
+    with pytest.MonkeyPatch.context() as patch:
+        stop_at(patch, "on_validation_end", 1)
+        assert train("data", "name=cut") == 1
+    return tmp_path
+
+
+def _is_whole(home: Path, run: Path) -> None:
+    assert state(run) == state(home / "runs" / "whole")
+    names = [sorted(f.relative_to(r) for f in r.rglob("*")) for r in (run, home / "runs" / "whole")]
+    assert names[0] == names[1]
+
+
+@pytest.mark.parametrize(
+    ("hook", "times", "steps"),
+    [
+        ("on_validation_end", 2, "4"),  # the epoch's last word
+        ("on_train_batch_end", 3, "2"),  # in the middle of an epoch
+        ("on_train_batch_start", 5, "4"),  # before an epoch's first step
+        ("on_validation_start", 3, "4"),  # all steps done, the last validation not
+    ],
+)
+def test_a_training_stopped_anywhere_and_resumed_is_the_uninterrupted_one_bit_for_bit(
+    home: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    hook: str,
+    times: int,
+    steps: str,
+):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(home / "data", tmp_path / "data")
+    with monkeypatch.context() as patch:
+        stop_at(patch, hook, times)
+        assert train("data", "name=cut") == 1
+    assert state(tmp_path / "runs" / "cut")["step"] == steps
+    assert main(["train", "resume=runs/cut"]) == 0
+    _is_whole(home, tmp_path / "runs" / "cut")
+
+
+def test_a_write_that_fails_ends_with_5_and_the_run_goes_on_from_the_checkpoint_before(
+    home: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(home / "data", tmp_path / "data")
+    save, sync, seen = AtomicCheckpointIO.save_checkpoint, os.fsync, []
+
+    def full(handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    def second_fails(self: AtomicCheckpointIO, *arguments: object, **options: object) -> None:
+        seen.append(None)
+        monkeypatch.setattr(os, "fsync", full if len(seen) == 2 else sync)
+        save(self, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(AtomicCheckpointIO, "save_checkpoint", second_fails)
+        assert train("data", "name=cut") == 5
+    monkeypatch.setattr(os, "fsync", sync)
+    err = capsys.readouterr().err
+    assert err.startswith("effunet: runs/cut/checkpoints/last.ckpt: ") and err.count("\n") == 1
+    assert "No space left" in err
+    # The segmenter and the metrics are one validation ahead of the checkpoint, and catch up.
+    assert state(tmp_path / "runs" / "cut")["step"] == "2"
+    assert main(["train", "resume=runs/cut"]) == 0
+    _is_whole(home, tmp_path / "runs" / "cut")
+
+
+def test_other_workers_may_resume_and_runs_latest_is_resumed_as_what_it_is(
+    home: Path, stopped: Path
+):
+    (stopped / "runs" / "cut" / ".0123456789abcdef.part").write_text("cut short by a kill")
+    assert main(["train", "resume=runs/latest", "num_workers=1"]) == 0
+    assert (stopped / "runs" / "latest").readlink() == Path("cut")
+    _is_whole(home, stopped / "runs" / "cut")
+
+
+def test_ctrl_c_ends_with_130_and_the_line_that_goes_on(
+    home: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(home / "data", tmp_path / "data")
+    for hook, line in (
+        ("on_train_batch_end", "it never reached a validation, so that there is nothing to go on"),
+        ("on_validation_end", "go on with  python train.py resume=runs/on_validation_end\n"),
+    ):
+        with monkeypatch.context() as patch:
+            stop_at(patch, hook, 1, KeyboardInterrupt)
+            assert train("data", f"name={hook}") == 130
+        out, err = capsys.readouterr()
+        assert f"interrupted: {line}" in out
+        assert err == "effunet: stopped\n"
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_finished_run_says_so_and_is_not_touched(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.chdir(home)
+    before = tree_digest(home)
+    assert main(["train", "resume=runs/whole"]) == 0
+    assert f"already finished: all of its {STEPS} steps are done" in capsys.readouterr().out
+    assert tree_digest(home) == before
+
+
+# What cannot be resumed
+
+
+def _refused(
+    capsys: pytest.CaptureFixture[str], home: Path, code: int, says: str, folder: str = "runs/cut"
+) -> None:
+    before = tree_digest(home)
+    capsys.readouterr()
+    assert main(["train", f"resume={folder}"]) == code
+    err = capsys.readouterr().err
+    assert err.startswith("effunet: ") and err.count("\n") == 1 and err.isascii()
+    assert says in err, err
+    assert tree_digest(home) == before
+
+
+def test_a_folder_that_is_no_run_is_refused(stopped: Path, capsys: pytest.CaptureFixture[str]):
+    run = stopped / "runs" / "cut"
+    _refused(capsys, stopped, 2, "resume=nowhere: no nowhere/config.yaml", "nowhere")
+    _refused(capsys, stopped, 2, "resume=data: no data/config.yaml", "data")
+    shutil.rmtree(run / "checkpoints")
+    (run / "segmenter.safetensors").rename(stopped / "kept")
+    _refused(capsys, stopped, 4, "no runs/cut/checkpoints/last.ckpt: it never reached")
+    config = (run / "config.yaml").read_text()
+    for text in ("a: [", "- a list", "encoder: {nam: b0}", "\0"):
+        (run / "config.yaml").write_text(text)
+        _refused(capsys, stopped, 2, "runs/cut/config.yaml: ")
+    (run / "config.yaml").write_bytes(b"\xff\xfe\xff")
+    _refused(capsys, stopped, 2, "runs/cut/config.yaml: ")
+    (run / "config.yaml").write_text(config)
+    AtomicCheckpointIO().save_checkpoint(
+        {"state_dict": {}, "global_step": 2}, run / "checkpoints" / "last.ckpt"
+    )
+    _refused(capsys, stopped, 4, "no segmenter.safetensors in the folder runs/cut")
+    (stopped / "kept").rename(run / "segmenter.safetensors")
+    (run / "checkpoints" / "last.ckpt").write_bytes(b"damaged")
+    _refused(capsys, stopped, 4, "runs/cut/checkpoints/last.ckpt: no readable checkpoint")
+
+
+def test_a_network_or_a_dataset_that_has_changed_since_is_refused(
+    stopped: Path, capsys: pytest.CaptureFixture[str]
+):
+    file = stopped / "runs" / "cut" / "config.yaml"
+    config = yaml.safe_load(file.read_text())
+    file.write_text(yaml.safe_dump({**config, "decoder": {"widths": [16, 8, 8, 8, 4]}}))
+    _refused(capsys, stopped, 4, "config.yaml describes another network than the run has")
+    file.write_text(yaml.safe_dump(config))
+    write_png(stopped / "data" / "train" / "masks" / "train_000.png", stripes((0, 1, 2, 3)))
+    _refused(capsys, stopped, 4, "class_3")
+
+
+# As real programs
+
+
+def _start(home: Path, name: str, steps: int = STEPS) -> subprocess.Popen[str]:
+    words = (*WORDS, "dataset.root=data", f"max_steps={steps}", f"name={name}")
+    return subprocess.Popen(
+        [sys.executable, ROOT / "train.py", *words],
+        cwd=home,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _until(there: Path, process: subprocess.Popen[str]) -> None:
+    limit = time.monotonic() + 120
+    while not there.exists():
+        assert process.poll() is None and time.monotonic() < limit, process.communicate()
+        time.sleep(0.005)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("delay", [0.0, 0.05, 0.1, 0.2, 0.3])
+def test_kill_9_at_any_moment_costs_nothing_but_time(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, delay: float
+):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(home / "data", tmp_path / "data")
+    process = _start(tmp_path, "cut")
+    _until(tmp_path / "runs" / "cut" / "checkpoints" / "last.ckpt", process)
+    time.sleep(delay)
+    process.kill()
+    process.communicate()
+    assert main(["train", "resume=runs/cut"]) == 0
+    _is_whole(home, tmp_path / "runs" / "cut")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_a_training_with_its_code_and_the_line_that_goes_on(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sent: signal.Signals, code: int
+):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(home / "data", tmp_path / "data")
+    process = _start(tmp_path, "cut", steps=100_000)
+    _until(tmp_path / "runs" / "cut" / "checkpoints" / "last.ckpt", process)
+    process.send_signal(sent)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == code, err
+    assert out.rstrip().splitlines()[-1].endswith("go on with  python train.py resume=runs/cut")
+    assert err in ("", "effunet: stopped\n")
+    assert main(["info", "runs/cut"]) == 0
+    AtomicCheckpointIO().load_checkpoint(tmp_path / "runs" / "cut" / "checkpoints" / "last.ckpt")
+
+
+@pytest.mark.long
+def test_two_processes_count_every_image_once_and_write_one_run(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from effunet.data.dataset import open_dataset
+    from effunet.evaluate import evaluate
+    from effunet.segmenter import Segmenter
+
+    monkeypatch.chdir(tmp_path)
+    plain_folder(tmp_path / "data", {"train": 5, "val": 3})
+    words = (*WORDS, "dataset.root=data", "max_steps=3", "accelerator=cpu", "devices=2")
+    done = subprocess.run(
+        [sys.executable, "-m", "effunet", "train", *words],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("run       runs/") == 1
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["folder-phi-1", "latest"]
+    run = tmp_path / "runs" / "folder-phi-1"
+    facts = evaluate(Segmenter.load(run), open_dataset(tmp_path / "data", "val")).to_plain()
+    assert yaml.safe_load((run / "metrics.json").read_text())["confusion"] == facts["confusion"]
