@@ -1,7 +1,4 @@
-import os
 import pickle
-import subprocess
-import sys
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -320,24 +317,6 @@ def test_a_pickled_augment_draws_the_same():
     for seed in range(20):
         for a, b in zip(augment(image, mask, seed), other(image, mask, seed), strict=True):
             assert np.array_equal(a, b)
-
-
-def test_the_library_is_imported_on_first_use_and_asks_no_network():
-    program = """
-import socket, sys
-def refuse(*args, **kwargs):
-    sys.exit("asked the network")
-socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
-import effunet.data.augment as door
-assert "albumentations" not in sys.modules and "torch" not in sys.modules
-door.Augment("none")
-assert "albumentations" in sys.modules
-"""
-    env = {key: value for key, value in os.environ.items() if key != "NO_ALBUMENTATIONS_UPDATE"}
-    done = subprocess.run(
-        [sys.executable, "-c", program], env=env, cwd=ROOT, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
 
 
 def test_the_library_of_the_same_module_name_is_refused(tmp_path, monkeypatch):
