@@ -1,8 +1,8 @@
 """The preflight: a dataset -> everything that is wrong with its files, and the line that mends it.
 
 A fault found here costs seconds; found by a training it costs the epoch before it. A small split is
-read whole. Of a large one every header is read, and as many pairs, drawn by seed, as READ_PAIRS and
-READ_PIXELS allow.
+read whole. Of a large one every header and every mask is read, and as many images, drawn by seed,
+as READ_PAIRS and READ_PIXELS allow; of a huge one, as many masks as images.
 """
 
 import hashlib
@@ -27,6 +27,12 @@ from effunet.labels import IGNORE, RawValue, UnknownValues, describe_unknown
 READ_PAIRS, READ_PIXELS = 2000, 300_000_000
 """A split with no more than both is read whole: some seconds on one core."""
 
+MASK_PIXELS = 10_000_000_000
+"""A split with no more has all its masks read, which decode fast: Cityscapes' train has 6.2e9."""
+
+LISTED = 3
+"""Faults told behind the first one."""
+
 Progress = Callable[[int, int], None]
 """Told how many pairs of how many have been looked at."""
 
@@ -50,19 +56,20 @@ def require(
     """Check the splits of a run, and that they share no image; returns lines worth showing.
 
     Raises:
-        DataError: the first fault, whole in the first line; the others follow on lines of their
-            own. With strict, what is only worth showing is a fault too.
+        DataError: one line with the first faults whole and the number of the others. With strict,
+            what is only worth showing is a fault too.
     """
     findings = [f for dataset in datasets for f in check(dataset, everything, progress=progress)]
     findings += [f for one, other in combinations(datasets, 2) for f in shared_images(one, other)]
     faults = [finding.line for finding in findings if finding.fatal or strict]
     if not faults:
         return [finding.line for finding in findings]
-    first, others = faults[0], faults[1:]
-    if not others:
-        raise DataError(first)
-    rest = [*others[:20], *([f"and {len(others) - 20} more"] if len(others) > 20 else [])]
-    raise DataError("\n  ".join([f"{first} (and {len(others)} more, below)", *rest]))
+    first, *others = faults
+    if others:
+        told = "; ".join(others[:LISTED])
+        more = f"; and {len(others) - LISTED} more" if len(others) > LISTED else ""
+        first = f"{first} (and {len(others)} more faults: {told}{more})"
+    raise DataError(first)
 
 
 def check(
@@ -75,21 +82,21 @@ def check(
     if not isinstance(dataset, FileDataset):
         return []
     findings = [Finding(line) for line in dataset.listing.faults()]
-    count = len(dataset)
-    indices = list(range(count))
-    affordable = count if everything else _affordable(dataset)
-    if affordable < count:
-        drawn = random.Random(seed).sample(indices, affordable)
+    indices = list(range(len(dataset)))
+    whole = set(indices) if everything else _drawn(dataset, seed)
+    if len(whole) < len(indices):
         headers = _each(lambda index: _is_suspect(dataset, index), indices, progress)
-        suspects = [index for index, suspect in enumerate(headers) if suspect]
-        indices = sorted({*drawn, *suspects})
+        whole |= {index for index, suspect in enumerate(headers) if suspect}
+        if len(indices) * _pixels(dataset) > MASK_PIXELS:
+            indices = sorted(whole)
         line = (
-            f"{_title(dataset)}: {count} pairs by their headers, {len(indices)} whole were checked"
+            f"{_title(dataset)}: {len(dataset)} pairs by their headers, {len(indices)} masks and "
+            f"{len(whole)} images whole were checked; dataset.check=all reads everything"
         )
         findings.append(Finding(line, fatal=False))
-    looks = list(_each(lambda index: _look(dataset, index), indices, progress))
+    looks = list(_each(lambda index: _look(dataset, index, index in whole), indices, progress))
     findings += [Finding(line) for look in looks for line in look.faults]
-    return findings + list(_values(dataset, looks, whole=len(indices) == count))
+    return findings + list(_values(dataset, looks, whole=len(indices) == len(dataset)))
 
 
 def shared_images(one: Dataset, other: Dataset) -> list[Finding]:
@@ -111,7 +118,7 @@ def shared_images(one: Dataset, other: Dataset) -> list[Finding]:
 
 @dataclass(frozen=True)
 class _Look:
-    """What one pair that was read whole has shown."""
+    """What one pair has shown whose mask, and perhaps image, was read whole."""
 
     faults: tuple[str, ...] = ()
     mask: Path | None = None
@@ -119,12 +126,12 @@ class _Look:
     pixels: np.ndarray | None = None  # per class index, 256 of them
 
 
-def _look(dataset: FileDataset, index: int) -> _Look:
+def _look(dataset: FileDataset, index: int, image_too: bool) -> _Look:
     faults: list[str] = []
     image = mask = unknown = None
     path = dataset.mask_path(index)
     try:
-        image = dataset.read_image(index)
+        image = dataset.read_image(index) if image_too else None
     except EffunetError as fault:
         faults.append(str(fault))
     try:
@@ -179,17 +186,23 @@ def _values(dataset: FileDataset, looks: Sequence[_Look], whole: bool) -> Iterat
         )
 
 
-def _affordable(dataset: FileDataset) -> int:
-    """How many pairs may be read whole, judged by the size of three of them."""
+def _drawn(dataset: FileDataset, seed: int) -> set[int]:
+    """The images to read whole: all of a small split, a sample of a large one."""
     count = len(dataset)
-    pixels = 0
+    affordable = min(count, READ_PAIRS, max(3, READ_PIXELS // _pixels(dataset)))
+    return set(random.Random(seed).sample(range(count), affordable))
+
+
+def _pixels(dataset: FileDataset) -> int:
+    """Pixels of an image, judged by the largest of three; at least 1."""
+    count, pixels = len(dataset), 1
     for index in {0, count // 2, count - 1} if count else ():
         try:
             height, width = read_size(dataset.image_path(index), dataset.max_pixels)
             pixels = max(pixels, height * width)
         except EffunetError:
             continue  # reading it whole reports it
-    return min(count, READ_PAIRS, max(3, READ_PIXELS // max(pixels, 1)))
+    return pixels
 
 
 def _each(
