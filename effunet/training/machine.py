@@ -1,4 +1,4 @@
-"""What the machine decides where the config leaves it open: devices, workers, precision, layout."""
+"""What the machine decides where the config leaves it open: devices, workers, precision."""
 
 from __future__ import annotations
 
@@ -75,13 +75,6 @@ def precision(config: Config) -> Literal["32-true", "bf16-mixed", "16-mixed"]:
             return "bf16-mixed"
         case _:
             return "32-true"
-
-
-def channels_last(config: Config) -> bool:
-    """Return whether pixels lie in memory as images do, all channels of one together."""
-    if config.channels_last is not None:
-        return config.channels_last
-    return True
 
 
 @contextmanager

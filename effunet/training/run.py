@@ -98,7 +98,7 @@ class Run:
         watch = Watch(record, total)
         with machine.quiet():
             trainer = self._trainer(total, per_epoch * config.val_every, [record, watch])
-            if machine.channels_last(config):
+            if config.channels_last:
                 network.to(memory_format=torch.channels_last)
             announce(self.folder, config, network, self.train, self.val, total, trainer)
             self._train(trainer, module, data, checkpoint, record)
