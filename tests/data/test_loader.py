@@ -175,7 +175,10 @@ def test_a_spawned_worker_draws_the_same_batches():
 def test_what_a_worker_gets_can_be_pickled():
     module = data()
     for loader in (module.train_dataloader(), module.val_dataloader()):
-        pickle.loads(pickle.dumps((loader.dataset, loader.collate_fn, loader.worker_init_fn)))
+        parts = (loader.dataset, loader.collate_fn, loader.worker_init_fn)
+        dataset, collate, start = pickle.loads(pickle.dumps(parts))
+        assert type(dataset) is type(loader.dataset)
+        assert (collate, start) == (loader.collate_fn, loader.worker_init_fn)
 
 
 def test_samples_differ_between_epochs_workers_and_images():
