@@ -92,7 +92,7 @@ class Watch(pl.Callback):
         if trainer.is_global_zero and self.console.is_terminal:
             self.bar = Progress(
                 TextColumn("{task.description}"),
-                BarColumn(),
+                BarColumn(16),  # so that all fits into 80 columns
                 MofNCompleteColumn(),
                 TextColumn("loss {task.fields[loss]}"),
                 TextColumn("{task.fields[speed]} images/s"),
