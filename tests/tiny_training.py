@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from pytorch_lightning.callbacks import Callback
 
 from effunet.cli import main
 from effunet.training import record
@@ -31,7 +30,8 @@ def state(folder: Path) -> dict[str, str]:
     """What a run has learnt and written, as digests: equal means bit for bit the same training."""
     checkpoint = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
     weights = hashlib.sha256()
-    for name, weight in sorted(checkpoint["state_dict"].items()):
+    average = checkpoint["effunet"]["ema"] or {}
+    for name, weight in [*sorted(checkpoint["state_dict"].items()), *sorted(average.items())]:
         weights.update(name.encode() + weight.contiguous().numpy().tobytes())
     files = ("segmenter.safetensors", "metrics.csv", "metrics.json", "predictions.png")
     digests = {file: hashlib.sha256((folder / file).read_bytes()).hexdigest() for file in files}
@@ -47,25 +47,24 @@ class Stop(Exception):
     """Ends a training from inside, as a fault that nobody has foreseen."""
 
 
-def stop_at(
-    monkeypatch: pytest.MonkeyPatch,
-    hook: str,
-    times: int,
-    error: Callable[[], BaseException] = Stop,
-) -> None:
-    """Raise in a hook of the last callback when it is called for the times-th time."""
+def do_at(monkeypatch: pytest.MonkeyPatch, hook: str, times: int, act: Callable[[], None]) -> None:
+    """Act in a method of the watching callback when it is called for the times-th time."""
     calls: list[object] = []
-
-    def raising(*_: object) -> None:
-        calls.append(None)
-        if len(calls) == times:
-            raise error()
-
-    assert hasattr(Callback, hook)
     original = getattr(Watch, hook)
 
     def both(self: Watch, *arguments: object) -> None:
         original(self, *arguments)
-        raising()
+        calls.append(None)
+        if len(calls) == times:
+            act()
 
     monkeypatch.setattr(Watch, hook, both)
+
+
+def stop_at(monkeypatch: pytest.MonkeyPatch, hook: str, times: int) -> None:
+    """Raise there what nobody has foreseen."""
+
+    def act() -> None:
+        raise Stop
+
+    do_at(monkeypatch, hook, times, act)

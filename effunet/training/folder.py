@@ -1,17 +1,23 @@
-"""The folder of a run: its name, its making, and the checkpoint in it."""
+"""The folder of a run: its name, its making, and what lies in it to go on from."""
 
 from __future__ import annotations
 
+import secrets
 import shlex
+import shutil
+from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import yaml
 
+from effunet.artifact import write
 from effunet.data.dataset import Dataset
-from effunet.errors import ModelError, ResourceError, UsageError
-from effunet.evaluate import check_fit
+from effunet.errors import EffunetError, ModelError, ResourceError, UsageError
+from effunet.labels import LabelMap
 from effunet.model.network import NetworkPlan
 from effunet.segmenter import Segmenter
 from effunet.training import machine
@@ -22,6 +28,16 @@ from effunet.training.schema import Config
 
 RUNS = Path("runs")
 LATEST = "latest"
+CONFIG = "config.yaml"
+
+
+@dataclass(frozen=True)
+class Resumption:
+    """Where a run goes on."""
+
+    checkpoint: Path | None  # None: killed before its first checkpoint, it starts from step 0
+    step: int = 0
+    finished: bool = False
 
 
 def choose(config: Config) -> Path:
@@ -35,8 +51,7 @@ def choose(config: Config) -> Path:
         folder = Path(config.resume)
         return folder.parent / folder.readlink() if folder.is_symlink() else folder
     if config.name is None:
-        stem = f"{config.dataset.name}-{config.encoder.name}"
-        return next(f for number in count(1) if not (f := RUNS / f"{stem}-{number}").exists())
+        return next(folder for folder in _numbered(config) if not folder.exists())
     folder = RUNS / config.name
     if folder.parent != RUNS or config.name in ("..", LATEST) or len(folder.name.encode()) > 255:
         raise UsageError(
@@ -51,21 +66,47 @@ def choose(config: Config) -> Path:
     return folder
 
 
-def make(folder: Path, config: Config) -> None:
+def unfinished_twin(config: Config, total: int) -> str | None:
+    """Return the line that offers an earlier run of the same config that stopped before its end."""
+    if config.name is not None or config.resume is not None or not machine.is_first():
+        return None
+    twin = None
+    for folder in _numbered(config):
+        if not folder.exists():
+            break
+        with suppress(OSError, UnicodeDecodeError, yaml.YAMLError, EffunetError):
+            stored = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
+            if stored == to_plain(config):
+                found = _read(folder, total)
+                twin = twin if found.finished else (folder, found.step)
+    if twin is None:
+        return None
+    folder, step = twin
+    return (
+        f"{folder} is the same training, stopped at step {step} of {total}: this is a new one;"
+        f" {how_to_go_on(folder)}"
+    )
+
+
+def make(folder: Path, config: Config) -> Path:
     """Make the folder with its config.yaml, or tidy the one to resume; point runs/latest to it.
+
+    Returns:
+        The folder; for a run without a name the next free one, should another run have been faster.
 
     Raises:
         ResourceError: no permission, no space.
     """
     if not machine.is_first():
-        return
+        return folder
     try:
         if config.resume is None:
-            folder.mkdir(parents=True)
-            text = yaml.safe_dump(to_plain(config), sort_keys=False, allow_unicode=True)
-            (folder / "config.yaml").write_text(text, encoding="utf-8")
-        for partial in folder.glob(".*.part"):  # of a write that a kill has cut short
-            partial.unlink()
+            folder = _claim(folder, config)
+        else:
+            for partial in [*folder.glob(".*.part"), *(folder / LAST).parent.glob(".*.partial")]:
+                partial.unlink()  # of a write that a kill has cut short
+            if config.resume_force:
+                write(folder / CONFIG, _text(config).encode())
     except OSError as error:
         raise ResourceError(
             f"{folder}: cannot write the run folder ({error.strerror}):"
@@ -77,31 +118,89 @@ def make(folder: Path, config: Config) -> None:
         if latest.is_symlink() or not latest.exists():
             latest.unlink(missing_ok=True)
             latest.symlink_to(folder.resolve().name, target_is_directory=True)
+    return folder
 
 
-def checkpoint(folder: Path, total: int, plan: NetworkPlan, train: Dataset) -> Path | None:
-    """Return the checkpoint of a run to go on from; None when its `total` steps are done.
+def resumption(folder: Path, total: int, plan: NetworkPlan, train: Dataset) -> Resumption:
+    """Return where the run in a folder goes on.
 
     Raises:
-        ModelError: there is none, it cannot be read, or plan (by config.yaml) and classes (by the
-            dataset) are no longer those of the run's segmenter.
+        ModelError: what lies there cannot be read, or network (by config.yaml) and classes (by the
+            dataset) are no longer those of the checkpoint.
     """
-    file = folder / LAST
-    if not file.is_file():
-        raise ModelError(f"resume={folder}: no {file}: {how_to_go_on(folder)}")
-    kept = Segmenter.load(folder)
-    check_fit(kept, train)
-    if kept.network.plan != plan:
+    found = _read(folder, total)
+    if found.checkpoint is None:
+        return found
+    record = _state(found.checkpoint)["record"]
+    kept = LabelMap.from_plain(record["labels"], where=str(found.checkpoint))
+    differences = kept.differences(train.labels)
+    if differences:
+        raise ModelError(
+            f"resume={folder}: the classes of the run (here) are not those of {train.name} (there):"
+            f" {'; '.join(differences[:6])}: undo the change, or start a new run"
+        )
+    if record["plan"] != plan.to_plain():
         raise ModelError(
             f"resume={folder}: config.yaml describes another network than the run has:"
             " undo the change, or start a new run"
         )
-    step = AtomicCheckpointIO().load_checkpoint(file)["global_step"]
-    return file if step < total else None
+    if record["matrix"] is not None:
+        Segmenter.load(folder)  # which the end of the run will show
+    return found
 
 
 def how_to_go_on(folder: Path) -> str:
     """Return what to type after a run was stopped."""
-    if (folder / LAST).is_file():
-        return f"go on with  python train.py {shlex.quote(f'resume={folder}')}"
-    return "it never reached a validation, so that there is nothing to go on from: start anew"
+    return f"go on with  python train.py {shlex.quote(f'resume={folder}')}"
+
+
+def _numbered(config: Config) -> Iterator[Path]:
+    stem = f"{config.dataset.name}-{config.encoder.name}"
+    return (RUNS / f"{stem}-{number}" for number in count(1))
+
+
+def _claim(folder: Path, config: Config) -> Path:
+    """Make the folder in one step with its config.yaml, so that a kill leaves none without."""
+    RUNS.mkdir(parents=True, exist_ok=True)
+    making = RUNS / f".{secrets.token_hex(8)}.part"
+    making.mkdir()
+    try:
+        (making / CONFIG).write_text(_text(config), encoding="utf-8")
+        places = iter([folder]) if config.name is not None else _numbered(config)
+        for place in places:
+            if place.exists():
+                continue
+            try:
+                return making.rename(place)
+            except FileExistsError:
+                continue
+            except OSError:
+                if not place.exists():  # or else another run, which was faster, has filled it
+                    raise
+        raise ResourceError(f"{folder} was made by another run just now: choose another name")
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+
+
+def _text(config: Config) -> str:
+    """Return config.yaml: the training as a value, without how this call came to it."""
+    values = to_plain(replace(config, resume=None, resume_force=False))
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+
+
+def _read(folder: Path, total: int) -> Resumption:
+    file = folder / LAST
+    if not file.is_file():
+        return Resumption(None)
+    checkpoint = AtomicCheckpointIO().load_checkpoint(file)
+    record, step = _state(file, checkpoint)["record"], checkpoint["global_step"]
+    validated = record["validated"] == step
+    return Resumption(file, step, validated and (step >= total or bool(record["ended"])))
+
+
+def _state(file: Path, checkpoint: dict[str, Any] | None = None) -> dict[str, Any]:
+    checkpoint = checkpoint or AtomicCheckpointIO().load_checkpoint(file)
+    state = checkpoint.get("effunet")
+    if not isinstance(state, dict):
+        raise ModelError(f"{file}: no checkpoint of this program: resume a run folder of it")
+    return state

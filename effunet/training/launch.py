@@ -10,17 +10,16 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import yaml
 from hydra import main as hydra_main
 from hydra.core.config_store import ConfigStore
-from omegaconf import DictConfig, OmegaConf
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
 
 from effunet.errors import EffunetError, UsageError
 from effunet.training.config import to_config, to_plain
-from effunet.training.overrides import check, conf_folder
+from effunet.training.overrides import check, conf_folder, resume
 from effunet.training.schema import Config
 
 VALUE_OPTIONS = (
@@ -97,29 +96,19 @@ def _option(arguments: Sequence[str], *names: str) -> str | None:
     return None
 
 
-def _resumed(folder: str, composed: DictConfig) -> Config:
-    """Return the config of the run to continue, with the keys that may change taken anew."""
-    file = Path(folder) / "config.yaml"
-    if not file.is_file():
-        raise UsageError(f"resume={folder}: no {file}: name the folder of a run, such as runs/NAME")
-    try:
-        stored = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file}: not readable as YAML: {error}") from error
-    if not isinstance(stored, dict):
-        raise UsageError(f"{file}: holds no keys: it is not a run's config.yaml")
-    config = to_config(OmegaConf.create({str(k): v for k, v in stored.items()}), str(file))
-    config.resume = folder
-    if composed.num_workers is not None:
-        config.num_workers = composed.num_workers
-    return config
-
-
 def _fit(composed: DictConfig) -> Outcome:
     """Fit one composed config; the heavy imports start here."""
-    config = to_config(composed)
-    if config.resume is not None:
-        config = _resumed(config.resume, composed)
+    if composed.resume is None:
+        config = to_config(composed)
+    else:
+        hydra = HydraConfig.get()
+        sources = hydra.runtime.config_sources
+        theirs = next(
+            (source.path for source in sources if source.provider == "command-line"), None
+        )
+        config, differences = resume(composed.resume, list(hydra.overrides.task), theirs)
+        for line in differences:
+            print(f"notice    resume_force: {line}")
     from effunet.training.run import Run
 
     run = Run.from_config(config)

@@ -7,12 +7,13 @@ import os
 import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from pytorch_lightning.utilities import rank_zero_only
 
-from effunet.errors import ResourceError
+from effunet.errors import ResourceError, UsageError
 from effunet.training.schema import Config
 
 
@@ -21,6 +22,7 @@ def require(config: Config) -> None:
 
     Raises:
         ResourceError: no GPU where one is needed, or fewer than asked for.
+        UsageError: `devices` says another number of processes than were started.
     """
     gpus = torch.cuda.device_count()
     if config.accelerator == "gpu" and not gpus and not torch.backends.mps.is_available():
@@ -29,23 +31,65 @@ def require(config: Config) -> None:
         )
     if config.precision == "fp16" and not _on_gpu(config):
         raise ResourceError("precision=fp16: needs a GPU, and none is in use: use precision=auto")
-    if _on_gpu(config) and devices(config) > gpus:
-        raise ResourceError(f"devices={config.devices}: this machine has {gpus}: ask for no more")
+    wanted = processes(config).devices
+    if _on_gpu(config) and wanted > gpus:
+        raise ResourceError(f"devices={wanted}: this machine has {gpus} GPUs: ask for no more")
+    if config.sync_batchnorm and not _on_gpu(config):
+        raise ResourceError("sync_batchnorm=true: torch has it for GPUs alone: leave it out here")
 
 
 def is_first() -> bool:
     """Return whether this process is the one that speaks and writes files.
 
-    Lightning starts the others, one for each further device, with the same command line.
+    The others are started by torchrun, by SLURM, or by Lightning for each further device, all with
+    the same command line.
     """
     return getattr(rank_zero_only, "rank", 0) == 0
 
 
-def devices(config: Config) -> int:
-    """Return how many devices work: all GPUs, or one CPU process."""
+@dataclass(frozen=True)
+class Processes:
+    """How many machines take part, and how many processes run on each: one for each device."""
+
+    nodes: int
+    devices: int
+
+    @property
+    def world(self) -> int:
+        """All of them."""
+        return self.nodes * self.devices
+
+
+def processes(config: Config) -> Processes:
+    """Return who takes part: what torchrun or SLURM started, or the devices of this machine.
+
+    Raises:
+        UsageError: `devices` says another number than was started.
+    """
+    started = _started()
+    if started is not None:
+        if config.devices not in (None, started.devices):
+            raise UsageError(
+                f"devices={config.devices}: {started.devices} processes were started on this"
+                " machine: leave devices out, or start as many"
+            )
+        return started
     if config.devices is not None:
-        return config.devices
-    return torch.cuda.device_count() or 1 if config.accelerator != "cpu" else 1
+        return Processes(1, config.devices)
+    return Processes(1, torch.cuda.device_count() or 1 if config.accelerator != "cpu" else 1)
+
+
+def _started() -> Processes | None:
+    """Read the variables of torchrun, or else of SLURM's srun, where one has started us."""
+    names = os.environ
+    if "TORCHELASTIC_RUN_ID" in names:
+        local, world = int(names["LOCAL_WORLD_SIZE"]), int(names["WORLD_SIZE"])
+        return Processes(world // local, local)
+    # Within an interactive allocation a program is started once, without srun's task variables.
+    if "SLURM_NTASKS" in names and names.get("SLURM_JOB_NAME") not in ("bash", "interactive"):
+        nodes = int(names.get("SLURM_NNODES", "1"))
+        return Processes(nodes, int(names["SLURM_NTASKS"]) // nodes)
+    return None
 
 
 def _on_gpu(config: Config) -> bool:

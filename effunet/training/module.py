@@ -1,64 +1,103 @@
 """The LightningModule: one training step, one validation step, the optimiser; no network detail.
 
-Every random draw on the device (drop_path) is a function of (seed, step, rank), so that a resumed
-training draws what an uninterrupted one would have drawn.
+Every random draw on the device (drop_path) is a function of (seed, step, batch of the step, rank),
+so that a resumed training draws what an uninterrupted one would have drawn.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytorch_lightning as pl
 import torch
+import torch.distributed as dist
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
 
-from effunet.errors import DivergedError
 from effunet.metrics import ConfusionMatrix
 from effunet.model.network import EffUNet
-from effunet.training.optim import parameter_groups, schedule
-from effunet.training.schema import Optim
+from effunet.training.finite import FiniteGuard
+from effunet.training.freeze import Freeze
+from effunet.training.optim import build_optimizer
+from effunet.training.schedule import schedule
+from effunet.training.schema import Config
 
-Batch = dict[str, Tensor]
+Batch = dict[str, Any]
 """`image` uint8 B C H W, `mask` uint8 B H W of class indices and IGNORE, `index` int64 B."""
 
 
 class Training(pl.LightningModule):
     """What a network learns from a batch, and what is measured on the validation split."""
 
-    def __init__(
-        self, network: EffUNet, loss: nn.Module, optim: Optim, total_steps: int, seed: int
-    ) -> None:
-        """Hold a network and its loss; `optim` is the recipe over `total_steps` steps."""
+    def __init__(self, network: EffUNet, loss: nn.Module, config: Config, total_steps: int) -> None:
+        """Hold a network and its loss; `config` gives the recipe over `total_steps` steps."""
         super().__init__()
         self.network = network
         self.loss = loss
-        self.optim = optim
+        self.config = config
         self.total_steps = total_steps
-        self.seed = seed
         self.confusion = ConfusionMatrix(network.plan.classes)
         self.train_loss = MeanSince()
         self.val_loss = MeanSince()
+        encoder, recipe = config.encoder, config.optim
+        self.freezing = Freeze.of_shares(encoder.freeze, encoder.freeze_norms, total_steps)
+        # What the last step does not train, none does: optimizer and DDP never see it.
+        self.freezing.apply(network.encoder, total_steps - 1)
+        self.guard = FiniteGuard(
+            network,
+            config.max_nonfinite,
+            recipe.clip,
+            f"lower optim.lr (now {recipe.lr}) or set optim.clip=1.0",
+        )
+        self._batch = 0  # of the present step; more than one where gradients are accumulated
+        self._losses: list[Tensor] = []
+        # Not a submodule: it shares the network's weights, which would be saved twice.
+        self._forward = [torch.compile(network) if config.compile else network]
+
+    def on_train_start(self) -> None:
+        """Hold on to the recipe: a resumed optimizer brings its old one, which may be changed."""
+        (optimizer,) = self.trainer.optimizers
+        (law,) = self.trainer.lr_scheduler_configs
+        scheduler = law.scheduler
+        assert isinstance(scheduler, LambdaLR)
+        scheduler.base_lrs = [group["lr"] for group in self._recipe]
+        pairs = zip(optimizer.param_groups, self._recipe, scheduler.lr_lambdas, strict=True)
+        for group, recipe, factor in pairs:
+            rate = recipe["lr"]
+            group.update(recipe, initial_lr=rate, lr=rate * factor(scheduler.last_epoch))
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Seed the device's draws of this step."""
-        words = np.random.SeedSequence([self.seed, self.global_step, self.global_rank])
+        """Seed the device's draws of this batch, and set what learns at this step."""
+        if self._batch == 0:
+            self.network.train()
+            self.freezing.apply(self.network.encoder, self.global_step)
+            self.guard.begin()
+        numbers = [self.config.seed, self.global_step, self._batch, self.global_rank]
+        words = np.random.SeedSequence(numbers)
         torch.manual_seed(int(words.generate_state(1, np.uint64)[0]))
+        self._batch += 1
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the loss of a batch.
+        """Return the loss of a batch."""
+        loss = self.loss(self._forward[0](batch["image"]), batch["mask"])
+        self._losses.append(loss.detach())
+        self.guard.see(loss, batch["index"])
+        return loss
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Clip the gradient, or leave the step out where it is not finite.
 
         Raises:
-            DivergedError: the loss is no finite number.
+            DivergedError: for too many steps in a row.
         """
-        loss = self.loss(self.network(batch["image"]), batch["mask"])
-        if not torch.isfinite(loss):
-            images = ", ".join(str(int(index)) for index in batch["index"])
-            raise DivergedError(
-                f"step {self.global_step}: the loss is {loss.item()} on training images {images}:"
-                f" lower optim.lr (now {self.optim.lr}) or set optim.clip=1.0"
-            )
-        self.train_loss.add(loss.detach(), 1)
-        return loss
+        if self.guard.passes(self.global_step):
+            for loss in self._losses:
+                self.train_loss.add(loss, 1)
+        self._losses.clear()
+        self._batch = 0
 
     def on_validation_epoch_start(self) -> None:
         """Start counting from nothing."""
@@ -67,23 +106,34 @@ class Training(pl.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Count one batch of whole images into the confusion matrix."""
-        logits = self.network(batch["image"])
+        self.count(self.network(batch["image"]), batch)
+
+    def count(self, logits: Tensor, batch: Batch) -> None:
+        """Count the logits of a validation batch."""
         self.val_loss.add(self.loss(logits, batch["mask"]).detach(), len(logits))
         # max is several times faster than argmax on a CPU; both return the first of equals.
         self.confusion.update(logits.max(1).indices, batch["mask"])
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """Return AdamW with a learning rate that is a pure function of the step."""
-        recipe = self.optim
-        groups = parameter_groups(
-            self.network, recipe.lr, recipe.encoder_lr_factor, recipe.weight_decay
-        )
-        warmup = round(recipe.warmup * self.total_steps)
-        # Lightning refuses to clip the gradients of a fused optimizer in mixed precision.
-        fused = recipe.clip is None
-        optimizer = torch.optim.AdamW(groups, lr=recipe.lr, fused=fused)
-        law = schedule(optimizer, total=self.total_steps, warmup=warmup, power=recipe.power)
+        """Return the optimizer with a learning rate that is a pure function of the step."""
+        recipe = self.config.optim
+        scaled = self._trainer is not None and self._trainer.precision == "16-mixed"
+        optimizer = build_optimizer(self.network, recipe, fused=not scaled)
+        own = ("lr", "weight_decay", "momentum", "nesterov")
+        self._recipe = [
+            {name: group[name] for name in own if name in group} for group in optimizer.param_groups
+        ]
+        law = schedule(optimizer, recipe, self.total_steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": law, "interval": "step"}}
+
+    def counters(self) -> dict[str, Any]:
+        """Return what was counted since the last validation, as plain values."""
+        return {"train_loss": self.train_loss.state_dict(), "guard": self.guard.state_dict()}
+
+    def take_up(self, counters: dict[str, Any]) -> None:
+        """Go on counting where the run that is resumed was."""
+        self.train_loss.load_state_dict(counters["train_loss"])
+        self.guard.load_state_dict(counters["guard"])
 
 
 class MeanSince:
@@ -105,4 +155,29 @@ class MeanSince:
 
     def mean(self) -> float:
         """Return the mean, nan when nothing was added."""
-        return float(self.total) / self.weight if self.total is not None else float("nan")
+        if self.total is None or not self.weight:
+            return float("nan")
+        return float(self.total) / self.weight
+
+    def sum_over_processes(self) -> None:
+        """Take in what the other processes have; called by all of them."""
+        if not (dist.is_available() and dist.is_initialized()):
+            return
+        device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+        both = torch.tensor(
+            [float(self.total) if self.total is not None else 0.0, self.weight],
+            dtype=torch.float64,
+            device=device,
+        )
+        dist.all_reduce(both)
+        self.total, self.weight = both[0], int(both[1])
+
+    def state_dict(self) -> dict[str, float | int]:
+        """Return sum and weight, as plain values."""
+        return {"total": 0.0 if self.total is None else float(self.total), "weight": self.weight}
+
+    def load_state_dict(self, state: dict[str, float | int]) -> None:
+        """Take up a mean that was saved."""
+        self.weight = int(state["weight"])
+        total = torch.tensor(state["total"], dtype=torch.float64)
+        self.total = total if self.weight else None

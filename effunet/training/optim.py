@@ -1,10 +1,30 @@
-"""A network in, parameter groups for the optimizer out; the learning rate as a law of the step."""
+"""A network in, the optimizer of its parameters out, in groups that learn at their own pace."""
 
 from typing import Any
 
+import torch
 from torch import nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
+
+from effunet.training.schema import Optim
+
+
+def build_optimizer(network: nn.Module, recipe: Optim, *, fused: bool = True) -> Optimizer:
+    """Build what takes the steps of a recipe.
+
+    Args:
+        network: its trainable parameters are taken.
+        recipe: name, learning rates, decay and momentum.
+        fused: AdamW as one kernel for all parameters; a gradient scaler (fp16) leaves it the
+            unscaling, which is then too late for a clipping of the gradient.
+    """
+    groups = parameter_groups(network, recipe.lr, recipe.encoder_lr_factor, recipe.weight_decay)
+    if recipe.name == "sgd":
+        nesterov = recipe.momentum > 0  # torch refuses it without momentum
+        # Not fused: torch 2.15's fused SGD fails where a parameter joins later, as an encoder that
+        # thaws does.
+        return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=nesterov)
+    return torch.optim.AdamW(groups, lr=recipe.lr, fused=fused)
 
 
 def parameter_groups(
@@ -32,32 +52,3 @@ def parameter_groups(
             kind = "weights" if parameter.ndim > 1 else "norms_and_biases"
             groups[part, kind]["params"].append(parameter)
     return [group for group in groups.values() if group["params"]]
-
-
-def warmup_poly(
-    step: int, total: int, warmup: int = 0, power: float = 0.9, floor: float = 0.0
-) -> float:
-    """Factor on the learning rate at `step` (0 is the first) of `total` optimizer steps.
-
-    Rises linearly over `warmup` steps, is 1 at step `warmup`, then falls as (1 - progress)^power
-    (the "poly" law of DeepLab, Chen et al. 2017) to `floor` at step `total`, and stays there.
-    """
-    if not 0 <= warmup < total:
-        raise ValueError(f"warm-up must be shorter than the {total} steps in all, got {warmup}")
-    if not (power > 0 and 0 <= floor <= 1):
-        raise ValueError(f"power must be positive and floor in [0, 1], got {power} and {floor}")
-    if step < warmup:
-        return (step + 1) / (warmup + 1)
-    progress = min((step - warmup) / (total - warmup), 1.0)
-    return floor + (1 - floor) * (1 - progress) ** power
-
-
-def schedule(
-    optimizer: Optimizer, *, total: int, warmup: int = 0, power: float = 0.9, floor: float = 0.0
-) -> LambdaLR:
-    """Apply `warmup_poly` to every group of the optimizer, one step for each of its steps."""
-
-    def factor(step: int) -> float:
-        return warmup_poly(step, total, warmup, power, floor)
-
-    return LambdaLR(optimizer, factor)

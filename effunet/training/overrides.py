@@ -7,20 +7,22 @@ Each complaint is one line that names the word at fault and the nearest right on
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from effunet.errors import UsageError
 from effunet.training.config import known_keys, nearest, to_config
-
-RESUMABLE = ("resume", "num_workers")
-"""Keys that may stand beside resume=: they do not shape what is learnt."""
+from effunet.training.resume import resumed
+from effunet.training.schema import Config
 
 
 def conf_folder() -> Path:
@@ -43,9 +45,37 @@ def check(arguments: Sequence[str], multirun: bool, config_dir: str | None = Non
             raise UsageError(
                 f"{override.input_line}: several values are a sweep: add -m, or quote the value"
             )
-    _check_resume(overrides)
     for lines in _each_choice(overrides):
-        to_config(_compose(lines, config_dir), " ".join(lines) or "conf/config.yaml")
+        composed = _compose(lines, config_dir)
+        if isinstance(composed.resume, str):
+            resume(composed.resume, lines, config_dir)
+        else:
+            to_config(composed, " ".join(lines) or "conf/config.yaml")
+
+
+def resume(
+    folder: str, lines: Sequence[str], config_dir: str | None = None
+) -> tuple[Config, list[str]]:
+    """Return the config with which override lines, resume= among them, go on with a run.
+
+    The second value is each difference that resume_force=true lets through, as a line.
+
+    Raises:
+        UsageError: no run there, or lines that change it without resume_force=true.
+    """
+    parsed = [_parse(line) for line in lines]
+    words = {
+        override.key_or_group: override.input_line or ""
+        for override in parsed
+        if override.key_or_group.split(".")[0].split("/")[0] != "hydra"
+    }
+
+    def plain(lines: Sequence[str]) -> dict[str, Any]:
+        values = OmegaConf.to_container(_compose(lines, config_dir), resolve=True)
+        assert isinstance(values, dict)
+        return {str(name): value for name, value in values.items()}
+
+    return resumed(folder, words, plain)
 
 
 def _parse(word: str) -> Override:
@@ -103,23 +133,6 @@ def _check_option(override: Override, options: list[str]) -> None:
         )
 
 
-def _check_resume(overrides: Sequence[Override]) -> None:
-    """A resumed run brings its own config: another key beside it would be silently lost."""
-    names = [override.key_or_group for override in overrides]
-    if "resume" not in names:
-        return
-    others = [
-        override.input_line or ""
-        for override in overrides
-        if override.key_or_group not in RESUMABLE and not override.key_or_group.startswith("hydra")
-    ]
-    if others:
-        raise UsageError(
-            f"resume continues a run with its own config.yaml: leave out {' '.join(others)}"
-            " (a changed training is a new run)"
-        )
-
-
 def _each_choice(overrides: Sequence[Override]) -> list[list[str]]:
     """Return override lines to compose: each value of each sweep once, the others at their first.
 
@@ -146,8 +159,13 @@ def _each_choice(overrides: Sequence[Override]) -> list[list[str]]:
 
 def _compose(lines: Sequence[str], config_dir: str | None) -> DictConfig:
     path = [f"hydra.searchpath=[{Path(config_dir).resolve()}]"] if config_dir else []
+    # Within a job Hydra is already there, and knows where its configs lie.
+    inside = GlobalHydra.instance().is_initialized()
+    place = (
+        nullcontext() if inside else initialize_config_dir(str(conf_folder()), version_base="1.3")
+    )
     try:
-        with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        with place:
             return compose("config", [*path, *lines], return_hydra_config=False)
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         text = " ".join(str(error).split())

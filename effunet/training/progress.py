@@ -58,9 +58,16 @@ def announce(
     print("\n".join(lines), flush=True)
 
 
-def conclude(folder: Path, config: Config, record: Record) -> None:
+def conclude(folder: Path, config: Config, record: Record, step: int) -> None:
     """Show what the best segmenter scored, and what to type next."""
     assert record.report is not None  # a run ends with a validation
+    if record.waited(config.patience):
+        print(
+            f"ended early behind step {step}: {record.since_best} validations in a row brought no"
+            f" better {config.monitor} (patience={config.patience})"
+        )
+    if left_out := record.rows[-1]["steps_left_out"]:
+        print(f"notice    {left_out} steps were left out: loss or gradient was not finite")
     console = Console(width=None if sys.stdout.isatty() else 100)
     console.print(record.report.table(plain=not console.is_terminal))
     data, run = config.dataset, shlex.quote(str(folder))
@@ -76,11 +83,10 @@ def conclude(folder: Path, config: Config, record: Record) -> None:
 
 
 class Watch(pl.Callback):
-    """Shows progress; `record` is asked for the numbers of the latest validation."""
+    """Shows progress: a bar on a terminal, and a line a validation."""
 
-    def __init__(self, record: Record, total_steps: int) -> None:
+    def __init__(self, total_steps: int) -> None:
         """Watch a training of `total_steps` steps."""
-        self.record = record
         self.total_steps = total_steps
         self.console = Console(file=sys.stdout)
         self.bar: Progress | None = None
@@ -135,16 +141,13 @@ class Watch(pl.Callback):
             fields["speed"] = f"{self.images / self.seconds:.1f}"
         self.bar.update(self.task, **fields)
 
-    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def validating(self) -> None:
         """Say what the pause is for."""
         if self.bar is not None:
             self.bar.update(self.task, description="validating")
 
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Print the line of this validation."""
-        if not trainer.is_global_zero:
-            return
-        row = self.record.rows[-1]
+    def validated(self, row: dict[str, float | int | None]) -> None:
+        """Print the line of a validation."""
         speed = self.images / self.seconds if self.seconds else 0.0
         self.images, self.seconds = 0, 0.0
         line = (

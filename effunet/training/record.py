@@ -21,6 +21,7 @@ from torch import Tensor
 
 from effunet.artifact import write
 from effunet.data.dataset import Dataset
+from effunet.errors import DataError
 from effunet.evaluate import Report
 from effunet.infer import predict_mask
 from effunet.metrics import Scores
@@ -32,64 +33,94 @@ from effunet.training.schema import Config
 LAST = Path("checkpoints") / "last.ckpt"
 
 
-class Record(pl.Callback):
+class Record:
     """Writes the run folder; holds the history, so that a resumed run writes the same files."""
 
-    def __init__(self, folder: Path, config: Config, val: Dataset, steps_per_epoch: int) -> None:
-        """Record into `folder`; `val` gives the pictures and the class names."""
+    def __init__(
+        self,
+        folder: Path,
+        config: Config,
+        val: Dataset,
+        steps_per_epoch: float,
+        plan: dict[str, Any] | None = None,
+    ) -> None:
+        """Record into `folder`; `val` gives the pictures and the class names, `plan` the network.
+
+        `plan` (plain values) is kept in the checkpoint, so that no other network is resumed.
+        """
+        self.plan = plan
         self.folder = folder
         self.config = config
         self.val = val
         self.steps_per_epoch = steps_per_epoch
         self.rows: list[dict[str, float | int | None]] = []
         self.best: float | None = None
+        self.since_best = 0  # validations that brought no better score
         self.report: Report | None = None
         self.validated: int | None = None  # the step of the latest validation
-        self.exception: BaseException | None = None  # what ended the training early
 
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Turn the confusion matrix of this validation into files."""
-        assert isinstance(pl_module, Training)
-        # Every process takes part in the matrix and the checkpoint; the first one writes.
-        matrix = pl_module.confusion.compute()
+    def validation(self, trainer: pl.Trainer, module: Training) -> None:
+        """Turn what a validation has counted into files; every process calls it, the first writes.
+
+        The history is everyone's, for it decides when a training ends.
+        """
+        matrix = module.confusion.compute().cpu()
+        module.train_loss.sum_over_processes()
         self.validated = trainer.global_step
-        if trainer.is_global_zero:
-            self._write(matrix, trainer, pl_module)
-        pl_module.train_loss.reset()
-        trainer.save_checkpoint(self.folder / LAST)
-
-    def _write(self, matrix: Tensor, trainer: pl.Trainer, module: Training) -> None:
         report = self._report(matrix)
+        if report.pixels == 0:
+            raise DataError(
+                f"{self.val.name}, split {self.val.split}: nothing to count, mIoU n/a: all pixels"
+                f" of its {len(self.val)} images are ignored; check the classes' values in"
+                " dataset.yaml"
+            )
         row = self._row(report.scores, module, trainer)
         self.rows.append(row)
-        write(self.folder / "metrics.csv", _csv(self.rows).encode())
-        segmenter = Segmenter(module.network, self.val.labels, self._facts(report))
-        if self._is_best(row):
+        best = self._is_best(row)
+        if best:
             self.report = report
+        if trainer.is_global_zero:
+            self._write(module, report, best)
+        module.train_loss.reset()
+
+    def _write(self, module: Training, report: Report, best: bool) -> None:
+        write(self.folder / "metrics.csv", _csv(self.rows).encode())
+        if best:
+            segmenter = Segmenter(module.network, self.val.labels, self._facts(report))
             segmenter.save(self.folder / "segmenter.safetensors")
             report.save(self.folder)
-            self._draw(segmenter, module)
+            self._draw(segmenter)
+            self._curves()
 
-    def on_exception(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
-    ) -> None:
-        """Keep what it was: Lightning turns some into a plain SystemExit."""
-        self.exception = exception
+    def waited(self, patience: int | None) -> bool:
+        """Tell whether the last `patience` validations have brought no better score."""
+        return patience is not None and self.since_best >= patience
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def finish(self) -> None:
         """Draw the curves once more, now whole."""
-        if trainer.is_global_zero and self.rows:
+        if self.rows:
             self._curves()
 
     def state_dict(self) -> dict[str, Any]:
         """Return the history, as plain values."""
         matrix = self.report.scores.confusion.tolist() if self.report is not None else None
-        return {"rows": self.rows, "best": self.best, "matrix": matrix}
+        return {
+            "rows": self.rows,
+            "best": self.best,
+            "since_best": self.since_best,
+            "matrix": matrix,
+            "validated": self.validated,
+            "ended": self.waited(self.config.patience),
+            "plan": self.plan,
+            "labels": self.val.labels.to_plain(),
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up the history of the run that is resumed."""
         self.rows = list(state_dict["rows"])
         self.best = state_dict["best"]
+        self.since_best = state_dict["since_best"]
+        self.validated = state_dict["validated"]
         if state_dict["matrix"] is not None:
             self.report = self._report(torch.tensor(state_dict["matrix"]))
 
@@ -116,6 +147,7 @@ class Record(pl.Callback):
             "miou": _finite(scores.miou),
             "pixel_accuracy": _finite(scores.pixel_accuracy),
             "mean_accuracy": _finite(scores.mean_accuracy),
+            "steps_left_out": module.guard.left_out,
             **{
                 f"iou/{name}": _finite(float(iou))
                 for name, iou in zip(self.val.labels.names, scores.iou, strict=True)
@@ -125,11 +157,13 @@ class Record(pl.Callback):
     def _is_best(self, row: dict[str, float | int | None]) -> bool:
         value = row[self.config.monitor]
         if value is None:
+            self.since_best += 1
             return not self.rows[:-1]
         score = -value if self.config.monitor == "val_loss" else value
         if self.best is not None and score <= self.best:
+            self.since_best += 1
             return False
-        self.best = score
+        self.best, self.since_best = score, 0
         return True
 
     def _facts(self, report: Report) -> dict[str, Any]:
@@ -141,14 +175,11 @@ class Record(pl.Callback):
             "scores": {name: plain[name] for name in shown},
         }
 
-    def _draw(self, segmenter: Segmenter, module: Training) -> None:
-        """Refresh the pictures."""
-        training = module.training
+    def _draw(self, segmenter: Segmenter) -> None:
+        """Refresh the picture; the segmenter's network is left as it is, in evaluation mode."""
         with self._forgiving():
             picture = sheet(self._pictures(segmenter), self.val.labels)
             write(self.folder / "predictions.png", png(picture))
-        self._curves()
-        module.train(training)
 
     def _pictures(self, segmenter: Segmenter) -> list[Row]:
         rows: list[Row] = []

@@ -5,13 +5,12 @@ config --> datasets, checked --> network, loss, loader --> Lightning --> runs/NA
 
 from __future__ import annotations
 
-import signal
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytorch_lightning as pl
 import torch
-from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from effunet.data.check import require
 from effunet.data.dataset import Dataset, open_dataset
@@ -20,12 +19,17 @@ from effunet.errors import ResourceError, UsageError
 from effunet.segmenter import Segmenter
 from effunet.training import folder as run_folder
 from effunet.training import machine
-from effunet.training.checkpoint import AtomicCheckpointIO
+from effunet.training.course import Course, Milestones
+from effunet.training.ema import Ema
+from effunet.training.folder import Resumption
 from effunet.training.module import Training
 from effunet.training.parts import augment_of, crop_of, loss_of, network_of
 from effunet.training.progress import Watch, announce, conclude
 from effunet.training.record import Record
 from effunet.training.schema import Config
+from effunet.training.stop import Stop
+from effunet.training.trainer import build_trainer, faults
+from effunet.training.validation import Validation
 
 
 @dataclass(frozen=True)
@@ -67,105 +71,89 @@ class Run:
 
         Raises:
             ModelError: encoder.weights do not fit, or the checkpoint to resume is refused.
-            DivergedError: the loss became no number.
+            DivergedError: too many steps in a row had a loss or gradient that was not finite.
             ResourceError: the disk, the memory or a permission is missing.
-            KeyboardInterrupt: Ctrl-C; the run can be resumed from its last validation.
+            KeyboardInterrupt: Ctrl-C; the run can be resumed from the step that it ended behind.
             SystemExit: SIGTERM, with 143; likewise.
         """
-        config, processes = self.config, machine.devices(self.config)
-        data = SegmentationData(
-            self.train,
-            self.val,
-            augment_of(config, self.train.channels),
-            batch_size=config.batch_size,
-            num_workers=machine.workers(config),
-            seed=config.seed,
-        )
-        per_epoch = data.batches_per_epoch(processes)
-        total = config.max_steps or config.max_epochs * per_epoch
-        classes = len(self.train.labels)
+        config, classes = self.config, len(self.train.labels)
         network = network_of(config, classes, self.train.channels)
-        checkpoint = None
+        data = self._data()
+        per_epoch = data.batches_per_epoch(machine.processes(config).world) / config.accumulate
+        milestones = Milestones(
+            total=config.max_steps or max(1, round(config.max_epochs * per_epoch)),
+            validate_every=max(1, round(config.val_every * per_epoch)),
+            save_every=config.save_every,
+        )
+        start = Resumption(None)
         if config.resume is not None:
-            checkpoint = run_folder.checkpoint(self.folder, total, network.plan, self.train)
-            if checkpoint is None:
-                print(f"{self.folder} is already finished: all of its {total} steps are done")
+            start = run_folder.resumption(self.folder, milestones.total, network.plan, self.train)
+            if start.finished:
+                print(
+                    f"{self.folder} is already finished, behind step {start.step} of"
+                    f" {milestones.total}"
+                )
                 return Segmenter.load(self.folder)
+        elif twin := run_folder.unfinished_twin(config, milestones.total):
+            print(f"notice    {twin}")
 
-        module = Training(network, loss_of(config, classes), config.optim, total, config.seed)
-        run_folder.make(self.folder, config)
-        record = Record(self.folder, config, self.val, per_epoch)
-        watch = Watch(record, total)
-        with machine.quiet():
-            trainer = self._trainer(total, per_epoch * config.val_every, [record, watch])
-            if config.channels_last:
-                network.to(memory_format=torch.channels_last)
-            announce(self.folder, config, network, self.train, self.val, total, trainer)
-            self._train(trainer, module, data, checkpoint, record)
+        module = Training(network, loss_of(config, classes), config, milestones.total)
+        if config.channels_last:
+            network.to(memory_format=torch.channels_last)
+        folder = run_folder.make(self.folder, config)
+        record = Record(folder, config, self.val, per_epoch, network.plan.to_plain())
+        watch = Watch(milestones.total)
+        with Stop(speaks=machine.is_first()) as stop, machine.quiet():
+            ema = Ema(network, config.ema) if config.ema is not None else None
+            validation = Validation(data, stop)
+            course = Course(milestones, validation, record, watch, stop, ema, config.patience)
+            trainer = build_trainer(config, module, folder, milestones.total, [watch, course])
+            announce(folder, config, network, self.train, self.val, milestones.total, trainer)
+            with _out_of_memory(config), faults(trainer):
+                trainer.fit(module, data, ckpt_path=start.checkpoint, weights_only=True)
+                course.catch_up(trainer, module)
+        if stop.taken is not None:
+            if machine.is_first():
+                print(
+                    f"stopped behind step {trainer.global_step}: {run_folder.how_to_go_on(folder)}"
+                )
+                stop.raise_again()
+            raise SystemExit(0)  # a process that follows the first one has done its part
         # The first process's own, which has by now written all that it writes.
-        folder = trainer.strategy.broadcast(self.folder)
+        folder = trainer.strategy.broadcast(folder)
         if machine.is_first():
-            conclude(folder, config, record)
+            record.finish()
+            conclude(folder, config, record, trainer.global_step)
         return Segmenter.load(folder)
 
-    def _trainer(self, total: int, val_every: int, callbacks: list[pl.Callback]) -> pl.Trainer:
-        config = self.config
-        return pl.Trainer(
-            max_steps=total,
-            # One long epoch for Lightning: a step's data follow from its number alone, so that
-            # there is no position within an epoch that a resumed training could miss.
-            max_epochs=1,
-            check_val_every_n_epoch=None,
-            val_check_interval=val_every,
-            accelerator=config.accelerator,
-            devices=machine.devices(config),
-            precision=machine.precision(config),
-            gradient_clip_val=config.optim.clip,
-            callbacks=callbacks,
-            plugins=[AtomicCheckpointIO()],
-            default_root_dir=self.folder,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            use_distributed_sampler=False,
+    def _data(self) -> SegmentationData:
+        return SegmentationData(
+            self.train,
+            self.val,
+            augment_of(self.config, self.train.channels),
+            batch_size=self.config.batch_size,
+            num_workers=machine.workers(self.config),
+            seed=self.config.seed,
         )
 
-    def _train(
-        self,
-        trainer: pl.Trainer,
-        module: Training,
-        data: SegmentationData,
-        checkpoint: Path | None,
-        record: Record,
-    ) -> None:
-        handler = signal.getsignal(signal.SIGINT)
-        try:
-            trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True)
-            if record.validated != trainer.max_steps:
-                trainer.validate(module, data, verbose=False)
-        except SystemExit as stop:
-            # Lightning ends a Ctrl-C with exit code 1, a SIGTERM with 0, and tells its callbacks.
-            if isinstance(record.exception, KeyboardInterrupt):
-                signal.signal(signal.SIGINT, handler)  # which Lightning has turned off
-                print(f"\ninterrupted: {run_folder.how_to_go_on(self.folder)}")
-                raise KeyboardInterrupt from stop
-            if isinstance(record.exception, SIGTERMException):
-                print(f"\nterminated: {run_folder.how_to_go_on(self.folder)}")
-                raise SystemExit(128 + signal.SIGTERM) from stop
-            raise
-        except torch.OutOfMemoryError as error:
-            half = max(1, self.config.batch_size // 2)
-            raise ResourceError(
-                f"the device's memory is full: try batch_size={half},"
-                " encoder.checkpointing=true or a smaller dataset.crop"
-            ) from error
+
+@contextmanager
+def _out_of_memory(config: Config) -> Generator[None]:
+    """Say what would need less memory where the device has too little."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        half = max(1, config.batch_size // 2)
+        raise ResourceError(
+            f"the device's memory is full: try batch_size={half}"
+            f" accumulate={2 * config.accumulate}, encoder.checkpointing=true, or a dataset.crop"
+            f" smaller than {config.dataset.crop}"
+        ) from error
 
 
 def _check_batch(config: Config, train: Dataset) -> None:
     """Refuse a batch that leaves BatchNorm one value a channel, which has no variance."""
-    images = min(config.batch_size, len(train) // machine.devices(config))
+    images = min(config.batch_size, len(train) // machine.processes(config).world)
     if images == 1 and max(crop_of(config)) <= 32:
         raise UsageError(
             f"{train.name}: with {len(train)} training images a batch is 1 crop, and one of"

@@ -56,6 +56,20 @@ class Encoder:
     checkpointing: bool = key(
         False, "recompute each block's activations in the backward pass: less memory, more time"
     )
+    freeze: float = key(
+        0.0,
+        "share of all steps, from the first on, in which the encoder stays as it came: weights,"
+        " statistics, no drop_path; 1 is always",
+        low=0.0,
+        high=1.0,
+    )
+    freeze_norms: float = key(
+        0.0,
+        "share of all steps, from the first on, in which the encoder's batch norms stay as they"
+        " came (statistics, scale and shift); 1 is always, and usual for tiny batches",
+        low=0.0,
+        high=1.0,
+    )
 
 
 @dataclass
@@ -129,8 +143,9 @@ class Loss:
 
 @dataclass
 class Optim:
-    """AdamW, a linear warm-up, then polynomial decay to zero."""
+    """The optimizer, and the learning rate as a law of the step: a warm-up, then a decay."""
 
+    name: str = key("adamw", "AdamW, or SGD with Nesterov momentum", choices=("adamw", "sgd"))
     lr: float = key(1e-3, "peak learning rate of decoder and head", above=0.0, high=10.0)
     encoder_lr_factor: float = key(
         1.0,
@@ -139,10 +154,22 @@ class Optim:
         high=10.0,
     )
     weight_decay: float = key(
-        0.01, "AdamW's decay; norms and biases are never decayed", low=0.0, high=1.0
+        0.01,
+        "decay of the weights (with sgd as an L2 penalty, where 1e-4 is usual); norms and biases"
+        " are never decayed",
+        low=0.0,
+        high=1.0,
+    )
+    momentum: float = key(0.9, "of sgd", low=0.0, high=0.999)
+    schedule: str = key(
+        "poly",
+        "decay of the learning rate after the warm-up: `poly` (1 - progress)^power, `cosine` half"
+        " a cosine, both to 0; `one_cycle` climbs by a cosine from lr / 25 over the warm-up, for"
+        " which 0.3 is usual, and falls by one to lr / 250000; `constant`",
+        choices=("poly", "cosine", "one_cycle", "constant"),
     )
     warmup: float = key(
-        0.05, "share of all steps in which the learning rate climbs from 0", low=0.0, high=0.9
+        0.05, "share of all steps in which the learning rate climbs", low=0.0, high=0.9
     )
     power: float = key(0.9, "exponent of the polynomial decay", above=0.0, high=10.0)
     clip: float | None = key(
@@ -163,7 +190,10 @@ class Config:
     max_epochs: int = key(50, "passes over the training split; max_steps wins over it", low=1)
     max_steps: int | None = key(None, "length in optimizer steps; empty: max_epochs", low=1)
     val_every: int = key(1, "epochs between two validations", low=1)
-    batch_size: int = key(8, "training images a step, on each device", low=1, high=65536)
+    batch_size: int = key(8, "training images a batch, on each device", low=1, high=65536)
+    accumulate: int = key(
+        1, "batches whose gradients are averaged into one optimizer step", low=1, high=65536
+    )
     precision: str = key(
         "auto",
         "`auto` is bf16 on a GPU that has it and float32 elsewhere",
@@ -176,6 +206,14 @@ class Config:
     channels_last: bool = key(
         True, "memory layout: the channels of a pixel lie together; the faster one where measured"
     )
+    sync_batchnorm: bool = key(
+        False, "several GPUs: batch norms take their statistics over all of them, not of each alone"
+    )
+    compile: bool = key(
+        False,
+        "compile the training step with torch.compile: a minute or more before the first step of"
+        " each batch shape, faster steps after; the results differ from the uncompiled in rounding",
+    )
     num_workers: int | None = key(
         None,
         "processes that read data; empty: none on up to two cores, else up to 8",
@@ -183,6 +221,30 @@ class Config:
         high=512,
     )
     seed: int = key(0, "decides every random draw", low=0, high=2**32 - 1)
+    ema: float | None = key(
+        None,
+        "decay of an exponential moving average of the weights, which is then what is validated and"
+        " kept (0.999 is usual; it starts lower and climbs with the steps); empty: none",
+        low=0.0,
+        high=0.99999,
+    )
+    patience: int | None = key(
+        None,
+        "validations without a better monitored score after which the training ends early; empty:"
+        " never",
+        low=1,
+    )
+    max_nonfinite: int = key(
+        20,
+        "steps in a row with a loss or gradient that is no finite number (each is left out and"
+        " counted) after which the training stops as diverged",
+        low=1,
+    )
+    save_every: int | None = key(
+        None,
+        "steps between two checkpoints, beside the one at each validation; empty: none",
+        low=1,
+    )
     monitor: str = key(
         "miou",
         "validation score that picks the segmenter kept",
@@ -190,5 +252,10 @@ class Config:
     )
     name: str | None = key(None, "folder under runs/; empty: dataset-encoder-number")
     resume: str | None = key(
-        None, "run folder to continue, with its own config; goes with num_workers alone"
+        None,
+        "run folder to continue, with its own config; with num_workers it goes at any time, with"
+        " other keys when resume_force=true",
+    )
+    resume_force: bool = key(
+        False, "let other keys change a run that is resumed; the differences are printed"
     )

@@ -1,10 +1,12 @@
+"""Every trainable parameter is in one group, which learns and decays as its kind does."""
+
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import nn
+from torch.optim import SGD, AdamW
 
-from effunet.training.optim import parameter_groups, schedule, warmup_poly
+from effunet.training.optim import build_optimizer, parameter_groups
+from effunet.training.schema import Optim
 
 
 class Net(nn.Module):
@@ -74,59 +76,15 @@ def test_a_factor_of_zero_is_refused():
         groups(encoder_lr_factor=0.0)
 
 
-def test_poly_without_warm_up_is_the_published_law():
-    assert [warmup_poly(step, 10) for step in range(11)] == pytest.approx(
-        [(1 - step / 10) ** 0.9 for step in range(11)]
-    )
-
-
-def test_warm_up_rises_in_equal_steps_to_one_and_meets_the_fall():
-    factors = [warmup_poly(step, 100, warmup=4) for step in range(6)]
-    assert factors[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
-    assert factors[5] == pytest.approx((95 / 96) ** 0.9)
-
-
-@given(
-    total=st.integers(1, 10_000),
-    warmup=st.floats(0, 0.99),
-    power=st.floats(0.1, 4),
-    floor=st.floats(0, 1),
-)
-def test_a_step_of_a_training_never_has_no_learning_rate(total, warmup, power, floor):
-    first = int(warmup * total)
-    for step in {0, first, total // 2, total - 1}:
-        assert 0 < warmup_poly(step, total, first, power, floor) <= 1
-    assert warmup_poly(first, total, first, power, floor) == 1
-    assert warmup_poly(total, total, first, power, floor) == pytest.approx(floor)
-    assert warmup_poly(2 * total, total, first, power, floor) == pytest.approx(floor)
-
-
-@pytest.mark.parametrize("wrong", [{"warmup": 10}, {"warmup": -1}, {"power": 0}, {"floor": 1.5}])
-def test_a_law_that_cannot_be_meant_is_refused(wrong):
-    with pytest.raises(ValueError, match="got"):
-        warmup_poly(0, 10, **wrong)
-
-
-def test_the_schedule_drives_every_group_by_the_law_and_resumes_from_its_state():
-    def fresh():
-        optimizer = torch.optim.SGD(groups())
-        return optimizer, schedule(optimizer, total=8, warmup=2, floor=0.1)
-
-    optimizer, scheduler = fresh()
-    seen = []
-    for _ in range(5):
-        seen.append([group["lr"] for group in optimizer.param_groups])
-        optimizer.step()
-        scheduler.step()
-    law = [warmup_poly(step, 8, 2, floor=0.1) for step in range(5)]
-    assert seen == [
-        pytest.approx([3e-4 * factor, 3e-4 * factor, 1e-3 * factor, 1e-3 * factor])
-        for factor in law
-    ]
-    other, resumed = fresh()
-    other.load_state_dict(optimizer.state_dict())
-    resumed.load_state_dict(scheduler.state_dict())
-    for each, which in ((optimizer, scheduler), (other, resumed)):
-        each.step()
-        which.step()
-    assert resumed.get_last_lr() == scheduler.get_last_lr()
+def test_sgd_and_adamw_take_the_groups_and_what_the_recipe_says_of_them():
+    for recipe, kind in ((Optim(name="sgd", momentum=0.8), SGD), (Optim(), AdamW)):
+        optimizer = build_optimizer(Net(), recipe)
+        assert isinstance(optimizer, kind)
+        assert [group["name"] for group in optimizer.param_groups] == [
+            group["name"] for group in groups()
+        ]
+        for group in optimizer.param_groups:
+            assert group["weight_decay"] == (0.01 if group["name"].endswith(".weights") else 0)
+            assert group.get("momentum", 0.8) == 0.8
+    # torch refuses Nesterov's momentum without a momentum.
+    assert not build_optimizer(Net(), Optim(name="sgd", momentum=0.0)).defaults["nesterov"]

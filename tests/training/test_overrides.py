@@ -48,7 +48,16 @@ WRONG = {
     "seed=[1": "quotes",
     "hydra.foo=1": "hydra.foo",
     "name=a=b": "quotes",
-    "resume=runs/x optim.lr=1": "leave out optim.lr=1",
+    "optim.lr=1 resume=runs/x": "no runs/x/config.yaml",
+    "optim.name=adam": "adamw",
+    "optim.schedule=cosin": "did you mean cosine?",
+    "optim.momentum=1": "at most",
+    "ema=1": "at most 0.99999",
+    "accumulate=0": "at least 1",
+    "encoder.freeze=1.5": "at most 1",
+    "patience=0": "at least 1",
+    "max_nonfinite=0": "at least 1",
+    "save_every=0": "at least 1",
 }
 
 

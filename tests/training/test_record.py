@@ -20,8 +20,8 @@ from effunet.segmenter import Segmenter
 from effunet.training import record
 from effunet.training.config import to_config
 from effunet.training.losses import build_loss
-from effunet.training.optim import warmup_poly
 from effunet.training.record import Record
+from effunet.training.schedule import lr_factor
 
 RECIPE = ("optim.lr=0.02", "optim.warmup=0.34", "optim.power=0.5", "optim.encoder_lr_factor=0.5")
 
@@ -49,7 +49,7 @@ def test_a_row_tells_its_step_epoch_and_the_learning_rate_by_the_law(run: Path):
     assert [(float(row["epoch"]), int(row["step"])) for row in rows] == [(1, 2), (2, 4), (3, 6)]
     for row in rows:
         # What the next step would take; the rest's, which is the peak of all groups.
-        law = 0.02 * warmup_poly(int(row["step"]), STEPS, warmup=2, power=0.5)
+        law = 0.02 * lr_factor(int(row["step"]), STEPS, warmup=2, power=0.5)
         assert float(row["lr"]) == pytest.approx(law, rel=1e-12)
 
 

@@ -7,16 +7,22 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 import yaml
 from dataset_trees import plain_folder, stripes, tree_digest, write_png
-from tiny_training import STEPS, WORDS, draw_no_curves, state, stop_at, train
+from tiny_training import STEPS, WORDS, Stop, do_at, draw_no_curves, state, stop_at, train
 
 from effunet.cli import main
+from effunet.data.dataset import open_dataset
+from effunet.evaluate import evaluate
+from effunet.segmenter import Segmenter
 from effunet.training.checkpoint import AtomicCheckpointIO
+from effunet.training.module import Training
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -42,7 +48,7 @@ def stopped(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     monkeypatch.chdir(tmp_path)
     shutil.copytree(home / "data", tmp_path / "data")
     with pytest.MonkeyPatch.context() as patch:
-        stop_at(patch, "on_validation_end", 1)
+        stop_at(patch, "validated", 1)
         assert train("data", "name=cut") == 1
     return tmp_path
 
@@ -56,10 +62,10 @@ def _is_whole(home: Path, run: Path) -> None:
 @pytest.mark.parametrize(
     ("hook", "times", "steps"),
     [
-        ("on_validation_end", 2, "4"),  # the epoch's last word
+        ("validated", 2, "4"),  # the epoch's last word
         ("on_train_batch_end", 3, "2"),  # in the middle of an epoch
         ("on_train_batch_start", 5, "4"),  # before an epoch's first step
-        ("on_validation_start", 3, "4"),  # all steps done, the last validation not
+        ("validating", 3, "4"),  # all steps done, the last validation not
     ],
 )
 def test_a_training_stopped_anywhere_and_resumed_is_the_uninterrupted_one_bit_for_bit(
@@ -120,25 +126,169 @@ def test_other_workers_may_resume_and_runs_latest_is_resumed_as_what_it_is(
     _is_whole(home, stopped / "runs" / "cut")
 
 
-def test_ctrl_c_ends_with_130_and_the_line_that_goes_on(
+def _signalled(number: signal.Signals, *words: str) -> int | None:
+    """The exit code of a training that a signal ends."""
+    try:
+        return train("data", *words)
+    except SystemExit as stop:
+        assert number == signal.SIGTERM
+        return stop.code  # type: ignore[return-value]
+
+
+def _send(number: signal.Signals, times: int = 1) -> Callable[[], None]:
+    def send() -> None:
+        for _ in range(times):
+            os.kill(os.getpid(), number)
+
+    return send
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("hook", "times", "step"),
+    [
+        ("on_train_batch_end", 1, "1"),  # before any validation
+        ("on_train_batch_start", 4, "4"),  # the step in work is finished, its validation is not due
+        ("validating", 1, "2"),  # the validation is cut short, and done by who resumes
+        ("validated", 2, "5"),  # behind the look at the signal: the next step's is the first
+        ("validating", 3, "6"),  # all steps are done
+    ],
+)
+def test_a_signal_at_any_moment_saves_that_step_and_the_resumed_run_is_the_uninterrupted_one(
+    number: signal.Signals,
+    code: int,
+    hook: str,
+    times: int,
+    step: str,
     home: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    capfd: pytest.CaptureFixture[str],
 ):
     monkeypatch.chdir(tmp_path)
     shutil.copytree(home / "data", tmp_path / "data")
-    for hook, line in (
-        ("on_train_batch_end", "it never reached a validation, so that there is nothing to go on"),
-        ("on_validation_end", "go on with  python train.py resume=runs/on_validation_end\n"),
-    ):
-        with monkeypatch.context() as patch:
-            stop_at(patch, hook, 1, KeyboardInterrupt)
-            assert train("data", f"name={hook}") == 130
-        out, err = capsys.readouterr()
-        assert f"interrupted: {line}" in out
-        assert err == "effunet: stopped\n"
-        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    handlers = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
+    with monkeypatch.context() as patch:
+        do_at(patch, hook, times, _send(number))
+        assert _signalled(number, "name=cut") == code
+    out, err = capfd.readouterr()
+    line = f"stopped behind step {step}: go on with  python train.py resume=runs/cut\n"
+    assert out.endswith(line), out
+    assert "ending behind this step; again: at once" in err
+    checkpoint = AtomicCheckpointIO().load_checkpoint(tmp_path / "runs/cut/checkpoints/last.ckpt")
+    assert checkpoint["global_step"] == int(step)
+    assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == handlers
+    assert main(["train", "resume=runs/cut"]) == 0
+    _is_whole(home, tmp_path / "runs" / "cut")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_second_signal_ends_at_once_and_the_files_are_those_before(
+    number: signal.Signals,
+    code: int,
+    home: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(home / "data", tmp_path / "data")
+    with monkeypatch.context() as patch:
+        do_at(patch, "on_train_batch_end", 3, _send(number, 2))
+        assert _signalled(number, "name=cut") == code
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert state(tmp_path / "runs" / "cut")["step"] == "2"
+    assert main(["train", "resume=runs/cut"]) == 0
+    _is_whole(home, tmp_path / "runs" / "cut")
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_starts_again_and_is_the_same(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(home / "data", tmp_path / "data")
+    with monkeypatch.context() as patch:
+        stop_at(patch, "on_train_batch_start", 2)
+        assert train("data", "name=cut") == 1
+    assert sorted(f.name for f in (tmp_path / "runs" / "cut").iterdir()) == ["config.yaml"]
+    assert main(["train", "resume=runs/cut"]) == 0
+    _is_whole(home, tmp_path / "runs" / "cut")
+
+
+EVERYTHING = (
+    *("accumulate=2", "ema=0.9", "save_every=1", "optim.clip=0.5", "optim.schedule=cosine"),
+    *("encoder.freeze=0.34", "encoder.freeze_norms=0.67", "optim.name=sgd"),
+)
+"""What adds state of its own to a training."""
+
+
+@pytest.fixture(scope="module")
+def rich(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The uninterrupted runs/whole of a training with everything."""
+    home = tmp_path_factory.mktemp("rich")
+    plain_folder(home / "data")
+    with contextlib.chdir(home):
+        assert train("data", "name=whole", *EVERYTHING) == 0
+        yield home
+
+
+@pytest.mark.parametrize(
+    ("hook", "times", "step"),
+    [
+        ("on_train_batch_end", 1, None),  # in the middle of the first step: nothing saved yet
+        ("on_train_batch_end", 5, "2"),  # in the middle of the third, behind the thaw
+        ("on_train_batch_start", 9, "4"),  # between two steps
+        ("validating", 4, "3"),  # of every step, an epoch's batches being one step's
+    ],
+)
+def test_average_accumulation_freezing_and_momentum_are_resumed_bit_for_bit(
+    hook: str,
+    times: int,
+    step: str | None,
+    rich: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(rich / "data", tmp_path / "data")
+    with monkeypatch.context() as patch:
+        stop_at(patch, hook, times)
+        assert train("data", "name=cut", *EVERYTHING) == 1
+    if step is not None:
+        file = tmp_path / "runs/cut/checkpoints/last.ckpt"
+        assert str(AtomicCheckpointIO().load_checkpoint(file)["global_step"]) == step
+    assert main(["train", "resume=runs/cut"]) == 0
+    _is_whole(rich, tmp_path / "runs" / "cut")
+
+
+def test_an_exception_within_a_validation_leaves_weights_and_average_in_their_places(
+    rich: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(rich / "data", tmp_path / "data")
+    original, calls = Training.validation_step, []
+
+    def fails(self: Training, batch: Any, number: int) -> None:
+        calls.append(number)
+        if len(calls) == 6:  # of two a validation: the last image of the third
+            raise Stop
+        original(self, batch, number)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Training, "validation_step", fails)
+        assert train("data", "name=cut", *EVERYTHING) == 1
+    assert main(["train", "resume=runs/cut"]) == 0
+    _is_whole(rich, tmp_path / "runs" / "cut")
+
+
+def test_the_segmenter_kept_is_the_average_and_scores_what_was_printed(rich: Path):
+    run = rich / "runs" / "whole"
+    checkpoint = AtomicCheckpointIO().load_checkpoint(run / "checkpoints" / "last.ckpt")
+    metrics = yaml.safe_load((run / "metrics.json").read_text())
+    segmenter = Segmenter.load(run)
+    assert evaluate(segmenter, open_dataset(rich / "data", "val")).to_plain() == metrics
+    average = checkpoint["effunet"]["ema"]
+    name = "head.weight"
+    assert not torch.equal(average[name], checkpoint["state_dict"][f"network.{name}"])
 
 
 def test_a_finished_run_says_so_and_is_not_touched(
@@ -147,7 +297,9 @@ def test_a_finished_run_says_so_and_is_not_touched(
     monkeypatch.chdir(home)
     before = tree_digest(home)
     assert main(["train", "resume=runs/whole"]) == 0
-    assert f"already finished: all of its {STEPS} steps are done" in capsys.readouterr().out
+    assert (
+        f"runs/whole is already finished, behind step {STEPS} of {STEPS}" in capsys.readouterr().out
+    )
     assert tree_digest(home) == before
 
 
@@ -170,9 +322,6 @@ def test_a_folder_that_is_no_run_is_refused(stopped: Path, capsys: pytest.Captur
     run = stopped / "runs" / "cut"
     _refused(capsys, stopped, 2, "resume=nowhere: no nowhere/config.yaml", "nowhere")
     _refused(capsys, stopped, 2, "resume=data: no data/config.yaml", "data")
-    shutil.rmtree(run / "checkpoints")
-    (run / "segmenter.safetensors").rename(stopped / "kept")
-    _refused(capsys, stopped, 4, "no runs/cut/checkpoints/last.ckpt: it never reached")
     config = (run / "config.yaml").read_text()
     for text in ("a: [", "- a list", "encoder: {nam: b0}", "\0"):
         (run / "config.yaml").write_text(text)
@@ -180,11 +329,13 @@ def test_a_folder_that_is_no_run_is_refused(stopped: Path, capsys: pytest.Captur
     (run / "config.yaml").write_bytes(b"\xff\xfe\xff")
     _refused(capsys, stopped, 2, "runs/cut/config.yaml: ")
     (run / "config.yaml").write_text(config)
+    (run / "segmenter.safetensors").rename(stopped / "kept")
+    _refused(capsys, stopped, 4, "no segmenter.safetensors in the folder runs/cut")
+    (stopped / "kept").rename(run / "segmenter.safetensors")
     AtomicCheckpointIO().save_checkpoint(
         {"state_dict": {}, "global_step": 2}, run / "checkpoints" / "last.ckpt"
     )
-    _refused(capsys, stopped, 4, "no segmenter.safetensors in the folder runs/cut")
-    (stopped / "kept").rename(run / "segmenter.safetensors")
+    _refused(capsys, stopped, 4, "runs/cut/checkpoints/last.ckpt: no checkpoint of this program")
     (run / "checkpoints" / "last.ckpt").write_bytes(b"damaged")
     _refused(capsys, stopped, 4, "runs/cut/checkpoints/last.ckpt: no readable checkpoint")
 
@@ -199,6 +350,61 @@ def test_a_network_or_a_dataset_that_has_changed_since_is_refused(
     file.write_text(yaml.safe_dump(config))
     write_png(stopped / "data" / "train" / "masks" / "train_000.png", stripes((0, 1, 2, 3)))
     _refused(capsys, stopped, 4, "class_3")
+
+
+# What may change
+
+
+def test_the_same_words_again_beside_resume_go_on_and_other_ones_are_refused_with_the_difference(
+    home: Path, stopped: Path, capsys: pytest.CaptureFixture[str]
+):
+    before = tree_digest(stopped)
+    capsys.readouterr()
+    words = ("resume=runs/cut", "optim.lr=0.5", "augment=none", "encoder.phi=-4")
+    assert train("data", *words) == 2
+    err = capsys.readouterr().err
+    assert "augment.preset light -> none; optim.lr 0.001 -> 0.5: leave that out, or" in err
+    assert err.count("\n") == 1
+    assert train("data", "resume=runs/cut", "decoder.widths=[8,8,8,8,8]", "resume_force=true") == 2
+    assert "decoder.widths: what was learnt is tied to it" in capsys.readouterr().err
+    assert tree_digest(stopped) == before
+    assert train("data", "name=cut", "resume=runs/cut", "num_workers=1") == 0
+    _is_whole(home, stopped / "runs" / "cut")
+
+
+def test_a_forced_change_is_printed_kept_in_the_config_and_what_the_run_goes_on_with(
+    stopped: Path, capsys: pytest.CaptureFixture[str]
+):
+    words = ("resume=runs/cut", "optim.lr=0.25", "optim.schedule=constant", "optim.warmup=0")
+    assert main(["train", *words, "resume_force=true"]) == 0
+    out = capsys.readouterr().out
+    assert "notice    resume_force: optim.lr 0.001 -> 0.25\n" in out
+    config = yaml.safe_load((stopped / "runs/cut/config.yaml").read_text())
+    assert config["optim"]["lr"] == 0.25 and not config["resume_force"] and not config["resume"]
+    rows = (stopped / "runs/cut/metrics.csv").read_text().splitlines()
+    column = rows[0].split(",").index("lr")
+    assert [float(row.split(",")[column]) for row in rows[2:]] == [0.25, 0.25]
+
+
+def test_the_same_command_without_a_name_offers_the_run_that_stopped_and_starts_a_new_one(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(home / "data", tmp_path / "data")
+    with monkeypatch.context() as patch:
+        stop_at(patch, "validated", 1)
+        assert train("data") == 1
+    capsys.readouterr()
+    assert train("data") == 0
+    offer = (
+        "notice    runs/folder-phi-1 is the same training, stopped at step 2 of 6: this is a new"
+    )
+    assert offer in (said := capsys.readouterr().out)
+    assert "go on with  python train.py resume=runs/folder-phi-1" in said
+    assert train("data", "seed=1") == 0  # another training
+    assert main(["train", "resume=runs/folder-phi-1"]) == 0
+    assert train("data") == 0  # now that both have finished
+    assert "is the same training" not in capsys.readouterr().out
 
 
 # As real programs
@@ -251,7 +457,7 @@ def test_a_signal_ends_a_training_with_its_code_and_the_line_that_goes_on(
     out, err = process.communicate(timeout=60)
     assert process.returncode == code, err
     assert out.rstrip().splitlines()[-1].endswith("go on with  python train.py resume=runs/cut")
-    assert err in ("", "effunet: stopped\n")
+    assert "ending behind this step" in err and "Traceback" not in err
     assert main(["info", "runs/cut"]) == 0
     AtomicCheckpointIO().load_checkpoint(tmp_path / "runs" / "cut" / "checkpoints" / "last.ckpt")
 
@@ -260,10 +466,6 @@ def test_a_signal_ends_a_training_with_its_code_and_the_line_that_goes_on(
 def test_two_processes_count_every_image_once_and_write_one_run(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    from effunet.data.dataset import open_dataset
-    from effunet.evaluate import evaluate
-    from effunet.segmenter import Segmenter
-
     monkeypatch.chdir(tmp_path)
     plain_folder(tmp_path / "data", {"train": 5, "val": 3})
     words = (*WORDS, "dataset.root=data", "max_steps=3", "accelerator=cpu", "devices=2")
