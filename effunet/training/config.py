@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
 from effunet.errors import UsageError
+from effunet.training import loss_keys
 from effunet.training.schema import Config
 
 
@@ -78,10 +79,17 @@ def _check_limits(part: Any, where: str, prefix: str = "") -> None:
         if is_dataclass(value):
             _check_limits(value, where, f"{name}.")
             continue
-        for number in value if isinstance(value, list) else [value]:
+        for place, number in _each_value(value):
             mend = _broken_limit(number, item.metadata["limits"])
             if mend:
-                raise UsageError(f"{where}: {name} {mend}, got {number}")
+                raise UsageError(f"{where}: {name}{place} {mend}, got {number}")
+
+
+def _each_value(value: Any) -> list[tuple[str, Any]]:
+    """Return what limits bind: each number of a list, of a dict with its name, or the value."""
+    if isinstance(value, dict):
+        return [(f".{name}", number) for name, number in value.items()]
+    return [("", number) for number in value] if isinstance(value, list) else [("", value)]
 
 
 def _broken_limit(value: Any, limits: Mapping[str, Any]) -> str | None:
@@ -129,6 +137,9 @@ def _check_together(config: Config, where: str) -> None:
             f"{where}: a batch of 1 with a {config.dataset.crop} crop leaves BatchNorm a single"
             " value: use batch_size=2 or a crop over 32 pixels"
         )
+    wrong = loss_keys.fault(config.loss)
+    if wrong:
+        raise UsageError(f"{where}: {wrong}")
 
 
 def _type_name(hint: Any) -> str:

@@ -22,7 +22,7 @@ from effunet.training import folder as run_folder
 from effunet.training import machine
 from effunet.training.checkpoint import AtomicCheckpointIO
 from effunet.training.module import Training
-from effunet.training.parts import augment_of, crop_of, loss_of, network_of
+from effunet.training.parts import augment_of, class_weights_of, crop_of, loss_of, network_of
 from effunet.training.progress import Watch, announce, conclude
 from effunet.training.record import Record
 from effunet.training.schema import Config
@@ -36,6 +36,7 @@ class Run:
     train: Dataset
     val: Dataset
     folder: Path
+    class_weights: list[float] | None = None  # what loss.weighting made of the training split
 
     @classmethod
     def from_config(cls, config: Config) -> Run:
@@ -58,9 +59,11 @@ class Run:
         notices = [*train.notices, *val.notices]
         if data.check != "none":
             notices += require(train, val, everything=data.check == "all")
+        weights, lines = class_weights_of(config, train) or (None, [])
+        notices += lines
         for notice in dict.fromkeys(notices) if machine.is_first() else ():
             print(f"notice    {notice}")
-        return cls(config, train, val, folder)
+        return cls(config, train, val, folder, weights)
 
     def fit(self) -> Segmenter:
         """Train, write the run folder, and return the best segmenter by the monitored score.
@@ -92,7 +95,8 @@ class Run:
                 print(f"{self.folder} is already finished: all of its {total} steps are done")
                 return Segmenter.load(self.folder)
 
-        module = Training(network, loss_of(config, classes), config.optim, total, config.seed)
+        loss = loss_of(config, classes, self.class_weights)
+        module = Training(network, loss, config.optim, total, config.seed)
         run_folder.make(self.folder, config)
         record = Record(self.folder, config, self.val, per_epoch)
         watch = Watch(record, total)
