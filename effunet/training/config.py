@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, fields, is_dataclass
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
@@ -47,6 +47,7 @@ def to_config(values: DictConfig | Mapping[str, Any], where: str = "the config")
     Raises:
         UsageError: an unknown key, a value of the wrong type, or one out of its limits.
     """
+    _check_tables(values, where)
     try:
         merged = OmegaConf.merge(OmegaConf.structured(Config), values)
         OmegaConf.resolve(merged)
@@ -64,6 +65,22 @@ def to_config(values: DictConfig | Mapping[str, Any], where: str = "the config")
     _check_limits(config, where)
     _check_together(config, where)
     return config
+
+
+def _check_tables(
+    values: Mapping[Any, Any], where: str, schema: type = Config, prefix: str = ""
+) -> None:
+    """Refuse a word or a list where a key holds numbers by name, and say how those are typed."""
+    for name, hint in get_type_hints(schema).items():
+        value = values.get(name)
+        if is_dataclass(hint) and isinstance(hint, type) and isinstance(value, Mapping):
+            _check_tables(value, where, hint, f"{prefix}{name}.")
+        table = any(get_origin(kind) is dict for kind in (hint, *get_args(hint)))
+        if table and not isinstance(value, Mapping | None):
+            key = f"{prefix}{name}"
+            raise UsageError(
+                f"{where}: {key} holds numbers by name: type it in quotes, as '{key}={{a:1,b:0.5}}'"
+            )
 
 
 def to_plain(config: Config) -> dict[str, Any]:
