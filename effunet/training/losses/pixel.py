@@ -115,7 +115,9 @@ class Ohem(nn.Module):
         pixels = counted.sum()
         last = (self.keep * pixels.double()).ceil().long().clamp_min(1) - 1
         # The count is a tensor on the device: kthvalue would need it here, a whole sort does not.
-        kept = probability.flatten().sort().values.gather(0, last.view(1))
+        # A CPU sorts the bits, in the order of the floats from 0 on, ten times faster than these.
+        bits = probability.flatten().view(torch.int32).sort().values
+        kept = bits.gather(0, last.view(1)).view(torch.float32)
         return ((probability < self.threshold) | (probability <= kept)) & counted
 
 
