@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import cast
 
 import torch
 from torch import nn
 
 from effunet.data.augment import Augment
+from effunet.data.dataset import Dataset
+from effunet.data.statistics import split_statistics
 from effunet.errors import UsageError
 from effunet.model import pretrained
 from effunet.model.encoder import EfficientNet
 from effunet.model.network import EffUNet
 from effunet.model.scaling import Plan, Skip, compound, published
-from effunet.training.losses import LossOptions, build_loss
+from effunet.training import balance
+from effunet.training.losses import build_loss
 from effunet.training.schema import Config
 
 
@@ -46,17 +51,37 @@ def encoder_plan(config: Config) -> Plan:
     return published(config.encoder.name)
 
 
-def loss_of(config: Config, classes: int) -> nn.Module:
-    """Build the loss; a UsageError tells options that do not go together or fit the classes."""
+def loss_of(
+    config: Config, classes: int, class_weights: Sequence[float] | None = None
+) -> nn.Module:
+    """Build the loss; class_weights, such as those of `class_weights_of`, win over the config's.
+
+    Raises:
+        UsageError: options that do not go together or do not fit the classes.
+    """
     part = config.loss
-    weights = tuple(part.class_weights) if part.class_weights is not None else None
+    weights = part.class_weights if class_weights is None else list(class_weights)
     try:
-        options = LossOptions(
-            label_smoothing=part.label_smoothing, class_weights=weights, dice=part.dice
-        )
-        return build_loss(part.name, classes, options)
+        return build_loss(part.name, classes, replace(part, class_weights=weights))
     except ValueError as error:
         raise UsageError(f"loss: {error}") from error
+
+
+def class_weights_of(config: Config, train: Dataset) -> tuple[list[float], list[str]] | None:
+    """Weigh the classes by loss.weighting from the masks of the training split; None without it.
+
+    Returns the weights and the lines to show. The same dataset gives the same weights, so that a
+    resumed training, and each process of one, may compute them anew.
+
+    Raises:
+        DataError: a mask cannot be read.
+    """
+    part = config.loss
+    if part.weighting == "none":
+        return None
+    statistics = split_statistics(train)
+    weights = balance.class_weights(part.weighting, statistics, part.effective_beta)
+    return weights, balance.lines(part.weighting, statistics, weights)
 
 
 def augment_of(config: Config, channels: int) -> Augment:

@@ -23,7 +23,7 @@ from effunet.training.course import Course, Milestones
 from effunet.training.ema import Ema
 from effunet.training.folder import Resumption
 from effunet.training.module import Training
-from effunet.training.parts import augment_of, crop_of, loss_of, network_of
+from effunet.training.parts import augment_of, class_weights_of, crop_of, loss_of, network_of
 from effunet.training.progress import Watch, announce, conclude
 from effunet.training.record import Record
 from effunet.training.schema import Config
@@ -40,6 +40,7 @@ class Run:
     train: Dataset
     val: Dataset
     folder: Path
+    class_weights: list[float] | None = None  # what loss.weighting made of the training split
 
     @classmethod
     def from_config(cls, config: Config) -> Run:
@@ -62,9 +63,11 @@ class Run:
         notices = [*train.notices, *val.notices]
         if data.check != "none":
             notices += require(train, val, everything=data.check == "all")
+        weights, lines = class_weights_of(config, train) or (None, [])
+        notices += lines
         for notice in dict.fromkeys(notices) if machine.is_first() else ():
             print(f"notice    {notice}")
-        return cls(config, train, val, folder)
+        return cls(config, train, val, folder, weights)
 
     def fit(self) -> Segmenter:
         """Train, write the run folder, and return the best segmenter by the monitored score.
@@ -97,7 +100,8 @@ class Run:
         elif twin := run_folder.unfinished_twin(config, milestones.total):
             print(f"notice    {twin}")
 
-        module = Training(network, loss_of(config, classes), config, milestones.total)
+        loss = loss_of(config, classes, self.class_weights)
+        module = Training(network, loss, config, milestones.total)
         if config.channels_last:
             network.to(memory_format=torch.channels_last)
         folder = run_folder.make(self.folder, config)

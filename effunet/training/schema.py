@@ -20,7 +20,7 @@ def key(
 ) -> Any:
     """Return a field with its meaning and limits: low <= value <= high, value > above, or a choice.
 
-    Limits bind each number of a list. None always passes where the type allows it.
+    Limits bind each number of a list or a dict. None always passes where the type allows it.
     """
     limits = {"low": low, "high": high, "above": above, "choices": choices}
     limits = {name: limit for name, limit in limits.items() if limit is not None}
@@ -120,12 +120,29 @@ class Augment:
 
 @dataclass
 class Loss:
-    """What is minimised; pixels with ignore_index never count."""
+    """What is minimised; pixels with ignore_index never count.
+
+    A key that the chosen loss has no use for is refused.
+    """
 
     name: str = key(
         "cross_entropy_dice",
-        "`cross_entropy_dice` is the weighted sum of the other two",
-        choices=("cross_entropy", "dice", "cross_entropy_dice"),
+        "`cross_entropy_dice` is the weighted sum of the two that it names; `focal` fades easy"
+        " pixels (Lin et al. 2017), `ohem` takes the hardest ones alone (Shrivastava et al. 2016),"
+        " `lovasz` descends on the mean IoU itself (Berman et al. 2018), `tversky` tells false"
+        " positives from false negatives (Salehi et al. 2017), `boundary` weighs the edges of the"
+        " truth (Ronneberger et al. 2015), `sum` adds up loss.terms",
+        choices=(
+            *("cross_entropy", "dice", "cross_entropy_dice", "focal", "ohem"),
+            *("lovasz", "tversky", "boundary", "sum"),
+        ),
+    )
+    terms: dict[str, float] | None = key(
+        None,
+        "losses by name with their weights, added up by `loss=sum`:"
+        " `'loss.terms={cross_entropy:1,lovasz:0.5}'`",
+        above=0.0,
+        high=1e6,
     )
     dice: float = key(
         0.5,
@@ -134,10 +151,47 @@ class Loss:
         high=0.99,
     )
     label_smoothing: float = key(
-        0.0, "share of the target spread evenly over all classes", low=0.0, high=0.99
+        0.0,
+        "share of the target spread evenly over all classes, for cross-entropy, ohem and boundary",
+        low=0.0,
+        high=0.99,
     )
     class_weights: list[float] | None = key(
-        None, "one weight per class for cross-entropy; empty: all one", above=0.0
+        None,
+        "one weight per class for cross-entropy, focal, ohem and boundary; empty: all one",
+        above=0.0,
+        high=1e6,
+    )
+    weighting: str = key(
+        "none",
+        "class weights from the masks of the training split, of mean 1 over the classes that"
+        " occur: `enet` 1/ln(1.02 + share) (Paszke et al. 2016), `median_frequency` (Eigen and"
+        " Fergus 2015), `inverse_sqrt` of the share, `effective_number` of regions of 32 x 32"
+        " pixels (Cui et al. 2019)",
+        choices=("none", "enet", "median_frequency", "inverse_sqrt", "effective_number"),
+    )
+    effective_beta: float = key(
+        0.9999,
+        "beta of effective_number: from 1/(1 - beta) regions on, more of a class adds little",
+        low=0.0,
+        high=0.9999999,
+    )
+    focal_gamma: float = key(
+        2.0, "how fast focal fades a pixel as it grows easy; 0: cross-entropy", low=0.0, high=10.0
+    )
+    ohem_threshold: float = key(
+        0.7, "ohem: a pixel counts below this probability of its true class", above=0.0, high=1.0
+    )
+    ohem_keep: float = key(
+        0.0625, "ohem: least share of the pixels that count, the hardest", above=0.0, high=1.0
+    )
+    tversky_alpha: float = key(0.3, "weight of false positives in tversky", above=0.0, high=100.0)
+    tversky_beta: float = key(0.7, "weight of false negatives in tversky", above=0.0, high=100.0)
+    boundary_width: int = key(
+        2, "boundary: pixels to each side of a change of class that weigh more", low=1, high=64
+    )
+    boundary_weight: float = key(
+        5.0, "boundary: how many times more; 1: cross-entropy", low=1.0, high=1000.0
     )
 
 

@@ -31,6 +31,12 @@ def test_a_config_is_equal_after_a_round_trip_through_plain_values():
     assert config.augment.scale == [0.5, 2.0]
 
 
+def test_a_sum_of_losses_is_equal_after_a_round_trip_through_plain_values():
+    config = to_config({"loss": {"name": "sum", "terms": {"ohem": 1, "lovasz": 0.5}}})
+    assert to_config(to_plain(config)) == config
+    assert config.loss.terms == {"ohem": 1.0, "lovasz": 0.5}
+
+
 def test_an_error_names_the_file_that_the_values_came_from():
     with pytest.raises(UsageError, match=r"runs/x/config.yaml: unknown key optim.lrr"):
         to_config({"optim": {"lrr": 1}}, "runs/x/config.yaml")
