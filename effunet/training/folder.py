@@ -12,7 +12,7 @@ import yaml
 from effunet.data.dataset import Dataset
 from effunet.errors import ModelError, ResourceError, UsageError
 from effunet.evaluate import check_fit
-from effunet.model.network import NetworkPlan
+from effunet.model.kinds import AnyPlan
 from effunet.segmenter import Segmenter
 from effunet.training import machine
 from effunet.training.checkpoint import AtomicCheckpointIO
@@ -35,7 +35,9 @@ def choose(config: Config) -> Path:
         folder = Path(config.resume)
         return folder.parent / folder.readlink() if folder.is_symlink() else folder
     if config.name is None:
-        stem = f"{config.dataset.name}-{config.encoder.name}"
+        network = config.network
+        parts = [config.dataset.name, (network.architecture or "").lower()]
+        stem = "-".join(filter(None, [*parts, network.encoder or config.encoder.name]))
         return next(f for number in count(1) if not (f := RUNS / f"{stem}-{number}").exists())
     folder = RUNS / config.name
     if folder.parent != RUNS or config.name in ("..", LATEST) or len(folder.name.encode()) > 255:
@@ -79,7 +81,7 @@ def make(folder: Path, config: Config) -> None:
             latest.symlink_to(folder.resolve().name, target_is_directory=True)
 
 
-def checkpoint(folder: Path, total: int, plan: NetworkPlan, train: Dataset) -> Path | None:
+def checkpoint(folder: Path, total: int, plan: AnyPlan, train: Dataset) -> Path | None:
     """Return the checkpoint of a run to go on from; None when its `total` steps are done.
 
     Raises:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from effunet.errors import DivergedError
 from effunet.metrics import ConfusionMatrix
-from effunet.model.network import EffUNet
+from effunet.model.kinds import Network
 from effunet.training.optim import parameter_groups, schedule
 from effunet.training.schema import Optim
 
@@ -26,7 +26,7 @@ class Training(pl.LightningModule):
     """What a network learns from a batch, and what is measured on the validation split."""
 
     def __init__(
-        self, network: EffUNet, loss: nn.Module, optim: Optim, total_steps: int, seed: int
+        self, network: Network, loss: nn.Module, optim: Optim, total_steps: int, seed: int
     ) -> None:
         """Hold a network and its loss; `optim` is the recipe over `total_steps` steps."""
         super().__init__()
