@@ -161,10 +161,11 @@ def _check_network(config: Config, where: str) -> None:
             f"{where}: network=smp needs network.architecture, one of {', '.join(ARCHITECTURES)}"
         )
     if network.encoder is not None:
-        _refuse_changed(
-            encoder, "encoder", [item.name for item in fields(encoder)], where,
-            "network.encoder takes the place of the group encoder",
-        )  # fmt: skip
+        names = [item.name for item in fields(encoder)]
+        if encoder.drop_path == 0:  # which is what another encoder has
+            names.remove("drop_path")
+        of_other = "network.encoder takes the place of the group encoder"
+        _refuse_changed(encoder, "encoder", names, where, of_other)
     if encoder.name == "phi":
         raise UsageError(
             f"{where}: network=smp has no encoder=phi: use encoder=b0 to b7, or network.encoder"

@@ -1,7 +1,8 @@
 """init_from: a segmenter's file in; the config that describes its network, and its weights, out.
 
-Keys of network, encoder and decoder at their defaults are taken from the file; any other must say
-what the file says. A run keeps the network in its own segmenter, and is resumed from that.
+Keys of network and encoder at their defaults are taken from the file; any other must say what the
+file says. The decoder is the file's: a dataset's recipe may set another one, and overrides.py
+refuses a word for it. A run keeps the network in its own segmenter, and is resumed from that.
 """
 
 from __future__ import annotations
@@ -28,13 +29,13 @@ from effunet.training.schema import Config
 ENCODERS = (*TWINS, "phi")
 
 
-def source(config: Config) -> Path | None:
+def source(config: Config) -> str | Path | None:
     """Return where the network comes from: init_from, or the resumed run that has begun with it."""
     if config.init_from is None:
         return None
     if config.resume is not None and (Path(config.resume) / FILE_NAME).is_file():
         return Path(config.resume)
-    return Path(config.init_from)
+    return config.init_from
 
 
 def settled(config: Config) -> Config:
@@ -54,7 +55,7 @@ def settled(config: Config) -> Config:
         group, key = name.split(".")
         ours = values[group][key]
         default = getattr(getattr(Config(), group), key)
-        if ours not in (default, theirs):
+        if group != "decoder" and ours not in (default, theirs):
             raise UsageError(
                 f"{name}={_shown(ours)}: init_from={config.init_from} has {name}={_shown(theirs)}:"
                 f" leave {name} out, or start without init_from"
@@ -154,9 +155,10 @@ def network(config: Config, classes: int) -> Network:
 
 def _lasting(config: Config) -> str:
     """Return init_from without the link to the newest run, which turns to the run that starts."""
-    given = Path(config.init_from or "")
+    assert config.init_from is not None
+    given = Path(config.init_from)
     if not given.is_symlink() or given.name != LATEST or config.resume is not None:
-        return str(given)
+        return config.init_from
     target = given.parent / given.readlink()
     if machine.devices(config) > 1:  # further processes start with the same words, but later
         raise UsageError(

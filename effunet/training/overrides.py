@@ -44,6 +44,7 @@ def check(arguments: Sequence[str], multirun: bool, config_dir: str | None = Non
                 f"{override.input_line}: several values are a sweep: add -m, or quote the value"
             )
     _check_resume(overrides)
+    _check_init(overrides)
     for lines in _each_choice(overrides):
         to_config(_compose(lines, config_dir), " ".join(lines) or "conf/config.yaml")
 
@@ -118,6 +119,18 @@ def _check_resume(overrides: Sequence[Override]) -> None:
             f"resume continues a run with its own config.yaml: leave out {' '.join(others)}"
             " (a changed training is a new run)"
         )
+
+
+def _check_init(overrides: Sequence[Override]) -> None:
+    """A segmenter brings its decoder; here alone a word differs from a dataset's recipe for it."""
+    if "init_from" not in [override.key_or_group for override in overrides]:
+        return
+    for override in overrides:
+        if override.key_or_group.startswith("decoder."):
+            raise UsageError(
+                f"init_from brings the decoder of its segmenter along: leave out"
+                f" {override.input_line}"
+            )
 
 
 def _each_choice(overrides: Sequence[Override]) -> list[list[str]]:

@@ -47,7 +47,7 @@ class Network:
     encoder: str | None = key(
         None,
         "with `network=smp`: smp's name of another encoder, such as `resnet34`, instead of the"
-        " group encoder; empty: timm's twin of encoder=b0 to b7",
+        " group encoder, fresh and without drop_path; empty: timm's twin of encoder=b0 to b7",
     )
     reset_head: bool = key(
         False, "with init_from: a fresh head, for classes that the segmenter does not have"
@@ -220,8 +220,8 @@ class Config:
     )
     init_from: str | None = key(
         None,
-        "segmenter file or run folder to start from: its network, as far as network, encoder and"
-        " decoder are left at their defaults, and its weights",
+        "segmenter file or run folder to start from: it brings its network (keys of network and"
+        " encoder are left at their defaults or say the same, decoder is left out) and its weights",
     )
     resume: str | None = key(
         None, "run folder to continue, with its own config; goes with num_workers alone"

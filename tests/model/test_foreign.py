@@ -14,6 +14,7 @@ from torch import nn
 from effunet.errors import ModelError, UsageError
 from effunet.model import kinds, pretrained
 from effunet.model.architectures import ARCHITECTURES, TWINS
+from effunet.model.blocks import MBConv
 from effunet.model.encoder import EfficientNet, Numerics
 from effunet.model.foreign import SmpNetwork, SmpPlan
 from effunet.model.network import EffUNet, NetworkPlan
@@ -34,22 +35,25 @@ def photo(*size: int) -> torch.Tensor:
 # The contract
 
 
-@pytest.mark.parametrize("encoder", [SMALL, TWINS["b0"], "resnet18", "efficientnet-b0"])
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_logits_have_the_images_own_size(architecture: str, encoder: str) -> None:
-    net = network(architecture, encoder).to("meta").eval()
-    for height, width in ((1, 1), (33, 70), (96, 64), (161, 130)):
-        image = torch.empty(1, 3, height, width, dtype=torch.uint8, device="meta")
-        assert net(image).shape == (1, 3, height, width)
-
-
-@pytest.mark.parametrize("encoder", [SMALL, TWINS["b0"], "resnet18", "efficientnet-b0"])
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_every_parameter_gets_a_gradient(architecture: str, encoder: str) -> None:
-    """So that several processes need no search for unused ones."""
-    net = network(architecture, encoder).to("meta")
-    net(torch.empty(2, 3, 64, 64, dtype=torch.uint8, device="meta")).sum().backward()
-    assert [name for name, weight in net.named_parameters() if weight.grad is None] == []
+@pytest.mark.parametrize(
+    ("architecture", "encoder"),
+    [
+        *((architecture, TWINS["b0"]) for architecture in ARCHITECTURES),
+        *(("PSPNet", encoder) for encoder in ("efficientnet-b0", "mit_b0", SMALL)),
+        ("Segformer", "tu-convnext_atto"),
+    ],
+)
+def test_logits_have_the_images_own_size_and_every_parameter_gets_a_gradient(
+    architecture: str, encoder: str
+) -> None:
+    """A gradient for all, so that several processes need no search for unused ones."""
+    with torch.device("meta"):
+        net = network(architecture, encoder)
+        net(torch.empty(2, 3, 33, 130, dtype=torch.uint8)).sum().backward()
+        assert [name for name, weight in net.named_parameters() if weight.grad is None] == []
+        for height, width in ((1, 1), (161, 70)):
+            image = torch.empty(1, 3, height, width, dtype=torch.uint8)
+            assert net.eval()(image).shape == (1, 3, height, width)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -77,23 +81,24 @@ def test_the_wrapper_only_normalises_continues_the_border_and_crops(architecture
 
 
 def test_left_out_is_what_the_decoder_never_reaches() -> None:
-    assert network("PSPNet", TWINS["b0"]).left_out == tuple(
-        f"encoder.model.blocks.{stage}" for stage in (3, 4, 5, 6)
-    )
-    assert network("Unet", "efficientnet-b0").left_out == ("encoder._conv_head", "encoder._bn1")
-    assert network("Unet", TWINS["b0"]).left_out == ()
+    with torch.device("meta"):
+        assert network("PSPNet", TWINS["b0"]).left_out == tuple(
+            f"encoder.model.blocks.{stage}" for stage in (3, 4, 5, 6)
+        )
+        assert network("Unet", "efficientnet-b0").left_out == ("encoder._conv_head", "encoder._bn1")
+        assert network("Unet", TWINS["b0"]).left_out == ()
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_architectures_that_pool_globally_are_those_that_need_two_images_a_batch(
     architecture: str,
 ) -> None:
-    net = network(architecture, "resnet18").train()
+    net = network(architecture).train()
     if ARCHITECTURES[architecture].pools:
         with pytest.raises(ValueError, match="more than 1 value per channel"):
-            net(photo(1, 3, 64, 64))
+            net(photo(1, 3, 128, 64))
     else:
-        net(photo(1, 3, 64, 64))
+        net(photo(1, 3, 128, 64))
     net(photo(2, 3, 33, 32))
 
 
@@ -120,13 +125,6 @@ def test_macs_are_those_of_the_padded_image_in_smps_network() -> None:
     own = EffUNet(EfficientNet("b0", skip="stage1"), classes=3)
     assert ours.macs(64, 96) == ours.macs(33, 65) == own.macs(64, 96)
     assert ours.training and not next(ours.parameters()).is_meta
-
-
-@pytest.mark.parametrize("encoder", ["mit_b0", "tu-convnext_atto", "densenet121"])
-def test_other_families_of_encoders_join_in(encoder: str) -> None:
-    with torch.device("meta"):
-        net = network("Segformer", encoder)
-        assert net(photo(2, 3, 40, 50)).shape == (2, 3, 40, 50)
 
 
 # The twin of our encoder
@@ -182,20 +180,20 @@ def test_a_file_that_does_not_fit_is_refused_with_what_is_missing_and_changes_no
     with pytest.raises(ModelError, match=r"left over extra\.weight"):
         net.load_encoder(path)
     save_file(weights, path)
-    with pytest.raises(ModelError, match="tf_efficientnet_b1: lacks .* it looks like b0"):
+    with pytest.raises(ModelError, match=r"tf_efficientnet_b1: lacks .* it looks like b0"):
         network("FPN", TWINS["b1"]).load_encoder(path)
     assert all(torch.equal(before[name], weight) for name, weight in net.state_dict().items())
 
 
 def test_drop_path_grows_as_ours_does_and_is_the_twins_alone() -> None:
-    def rates(encoder: nn.Module, attribute: str) -> list[float]:
-        drops = [m for m in encoder.modules() if type(m).__name__ == "DropPath"]
-        return [rate for rate in (getattr(drop, attribute) for drop in drops) if rate]
-
-    torch.manual_seed(0)
-    twin = SmpNetwork(SmpPlan("FPN", TWINS["b0"], 3), drop_path=0.4)
-    ours = EfficientNet("b0", drop_path=0.4)
-    assert rates(twin.encoder, "drop_prob") == pytest.approx(rates(ours, "rate"))
+    with torch.device("meta"):
+        twin = SmpNetwork(SmpPlan("FPN", TWINS["b0"], 3), drop_path=0.4)
+        ours = EfficientNet("b0", drop_path=0.4)
+    # timm's block may hold a rate that it has no shortcut for, and never drops then.
+    theirs = [m.drop_path.drop_prob for m in twin.modules() if getattr(m, "has_skip", False)]
+    assert theirs == pytest.approx(
+        [m.drop_path.rate for m in ours.modules() if isinstance(m, MBConv) and m.shortcut]
+    )
     with pytest.raises(ValueError, match="take a drop_path"):
         SmpNetwork(SmpPlan("FPN", SMALL, 3), drop_path=0.4)
 
@@ -229,7 +227,7 @@ def test_our_own_plan_is_still_our_own() -> None:
         ({"std": [0.0, 1.0, 1.0]}, "std must lie in"),
         ({"encoder": 7}, "network.encoder must be a text"),
         ({"_target_": "os.mkdir"}, "network has unknown '_target_'"),
-        ({"kind": "tf"}, "network has unknown"),
+        ({"kind": "tf"}, "network lacks 'decoder'"),
     ],
 )
 def test_a_senseless_plan_is_a_model_error_of_one_line(

@@ -49,6 +49,23 @@ WRONG = {
     "hydra.foo=1": "hydra.foo",
     "name=a=b": "quotes",
     "resume=runs/x optim.lr=1": "leave out optim.lr=1",
+    "resume=runs/x init_from=runs/y": "leave out init_from=runs/y",
+    "network=smpp": "there are effunet, smp",
+    "network=smp network.architecture=FPNN": "did you mean FPN?",
+    "network=smp network.architecture=null": "network.architecture, one of Unet",
+    "network.architecture=FPN": "goes with network=smp",
+    "network.encoder=resnet34": "goes with network=smp",
+    "network.reset_head=true": "goes with init_from alone",
+    "network=smp decoder.widths=[8,8,8,8,8]": "leave out decoder.widths=",
+    "network=smp encoder.skip=stage1": "leave out encoder.skip=stage1",
+    "network=smp encoder.checkpointing=true": "leave out encoder.checkpointing=True",
+    "network=smp encoder=phi": "use encoder=b0 to b7, or network.encoder",
+    "network=smp network.encoder=resnet34 encoder=b3": "leave out encoder.name=b3",
+    "network=smp network.encoder=resnet34 encoder.weights=w": "leave out encoder.weights=w",
+    "network=smp network.encoder=resnet34 encoder.drop_path=0.1": "leave out encoder.drop_path=0.1",
+    "network=smp network.architecture=UPerNet batch_size=1": "UPerNet's global pooling",
+    "init_from=runs/x decoder.widths=[8,8,8,8,8]": "leave out decoder.widths=[8,8,8,8,8]",
+    "init_from=runs/x encoder.weights=w": "leave out encoder.weights",
 }
 
 
@@ -75,6 +92,9 @@ def test_a_wrong_word_is_told_in_one_line_with_its_mend(line: str):
         "encoder=phi encoder.phi=1.5",
         "max_steps=null",
         "loss=dice augment=none",
+        "network=smp encoder=b3 encoder.drop_path=0.1 encoder.weights=w",
+        "network=smp network.architecture=Segformer network.encoder=mit_b0 batch_size=1",
+        "init_from=runs/x network.reset_head=true",
     ],
 )
 def test_right_words_pass(line: str):
