@@ -1,6 +1,8 @@
 """Networks of segmentation_models_pytorch keep the contract of our own."""
 
 import json
+import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -102,17 +104,6 @@ def test_architectures_that_pool_globally_are_those_that_need_two_images_a_batch
     net(photo(2, 3, 33, 32))
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_only_the_head_knows_the_number_of_classes(architecture: str) -> None:
-    with torch.device("meta"):
-        three, five = (
-            SmpNetwork(SmpPlan(architecture, SMALL, classes)).state_dict() for classes in (3, 5)
-        )
-    assert three.keys() == five.keys()
-    other = {name for name in three if three[name].shape != five[name].shape}
-    assert other == {"head.0.weight", "head.0.bias"}
-
-
 def test_four_channels_flow_through() -> None:
     numerics = Numerics.for_channels(4)
     net = network(channels=4, mean=numerics.mean, std=numerics.std).eval()
@@ -202,14 +193,18 @@ def test_drop_path_grows_as_ours_does_and_is_the_twins_alone() -> None:
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_a_plan_survives_json_and_describes_the_network_it_builds(architecture: str) -> None:
-    plan = SmpPlan(architecture, SMALL, 5, channels=4, mean=(0.5,), std=(0.25,))
+def test_a_plan_survives_json_and_its_classes_shape_the_head_alone(architecture: str) -> None:
+    plan = SmpPlan(architecture, SMALL, 5, mean=(0.5,), std=(0.25,))
     stored = json.loads(json.dumps(plan.to_plain()))
     assert kinds.plan_of(stored) == plan
     with torch.device("meta"):
-        built = kinds.build(plan).plan
-    assert built == plan
-    assert built.to_plain()["library"].startswith("segmentation_models_pytorch ")
+        built, other = kinds.build(plan), kinds.build(replace(plan, classes=3))
+    assert built.plan == plan
+    assert built.plan.to_plain()["library"].startswith("segmentation_models_pytorch ")
+    five, three = built.state_dict(), other.state_dict()
+    assert five.keys() == three.keys()
+    changed = {name for name in five if five[name].shape != three[name].shape}
+    assert changed == {"head.0.weight", "head.0.bias"}
 
 
 def test_our_own_plan_is_still_our_own() -> None:
@@ -255,6 +250,20 @@ def test_what_smp_cannot_build_is_refused_in_one_line(
     with pytest.raises(UsageError, match=message) as fault:
         network(architecture, encoder)
     assert "\n" not in str(fault.value)
+
+
+def test_no_name_of_an_encoder_reaches_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("the network was reached")
+
+    for word in ("create_connection", "getaddrinfo"):
+        monkeypatch.setattr(socket, word, refuse)
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    with torch.device("meta"):
+        for encoder in (SMALL, "resnet18", "mit_b0"):
+            network("MAnet", encoder)
+        with pytest.raises(UsageError):
+            network("MAnet", "tu-hf-hub:org/name")
 
 
 def test_smp_offers_no_architecture_that_is_not_decided_on() -> None:
