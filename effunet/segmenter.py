@@ -24,16 +24,24 @@ from torch import Tensor
 from effunet import artifact, pictures
 from effunet.artifact import Header, read_header
 from effunet.data.files import read_image
-from effunet.errors import EffunetError, ModelError, ResourceError
+from effunet.errors import EffunetError, ModelError, ResourceError, UsageError
 from effunet.labels import IGNORE, LabelMap
-from effunet.model.network import EffUNet, NetworkPlan
+from effunet.model import kinds
+from effunet.model.foreign import SmpPlan
+from effunet.model.kinds import Network
 
 __all__ = ["Picture", "Prediction", "Segmenter", "read_header"]
 
 Picture = ndarray | Pillow.Image | str | Path
 """What a person calls an image: an array (H W or H W C, uint8), a Pillow image, or a file."""
 
-TYPES = {torch.float32: "F32", torch.int64: "I64"}
+TYPES = {
+    torch.float32: "F32",
+    torch.float64: "F64",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.bool: "BOOL",
+}
 """The types that a network's weights and counters have, by safetensors' names."""
 
 
@@ -60,7 +68,7 @@ class Segmenter:
     """A network with the names of its classes: call it with an image of any size."""
 
     def __init__(
-        self, network: EffUNet, labels: LabelMap, metadata: dict[str, Any] | None = None
+        self, network: Network, labels: LabelMap, metadata: dict[str, Any] | None = None
     ) -> None:
         """Put a network and its classes together.
 
@@ -138,7 +146,7 @@ class Segmenter:
     def to_plain(self) -> dict[str, Any]:
         """The metadata of the file, as plain JSON: the training's facts and all that is derived."""
         plan = self.network.plan
-        height, width = self.metadata.get("training_size") or [plan.encoder.resolution] * 2
+        height, width = self.metadata.get("training_size") or [plan.resolution] * 2
         return {
             "training_size": None,
             "dataset": None,
@@ -152,8 +160,8 @@ class Segmenter:
             "ignore_index": IGNORE,
             "channels": plan.channels,
             "value_range": [0, 255],
-            "mean": list(plan.numerics.mean),
-            "std": list(plan.numerics.std),
+            "mean": list(plan.mean),
+            "std": list(plan.std),
             "parameters": sum(weight.numel() for weight in self.network.parameters()),
             "macs": {
                 "height": height,
@@ -212,14 +220,14 @@ def _pixels(image: Pillow.Image, channels: int) -> UInt8[ndarray, "H W C"]:
     return pixels if pixels.ndim == 3 else pixels[..., None]
 
 
-def _described(header: Header) -> tuple[EffUNet, LabelMap]:
+def _described(header: Header) -> tuple[Network, LabelMap]:
     """The network and the classes that the metadata describes, if the header's tensors are its own.
 
     Compared on torch's meta device first, so that a description of a giant allocates nothing.
     """
     facts = header.metadata
     try:
-        plan = NetworkPlan.from_plain(facts["network"])
+        plan = kinds.plan_of(facts["network"])
         labels = LabelMap.from_plain(facts["labels"], where=str(header.path))
     except EffunetError as error:
         raise ModelError(f"{header.path}: {error}") from error
@@ -227,8 +235,8 @@ def _described(header: Header) -> tuple[EffUNet, LabelMap]:
         "ignore_index": IGNORE,
         "channels": plan.channels,
         "value_range": [0, 255],
-        "mean": list(plan.numerics.mean),
-        "std": list(plan.numerics.std),
+        "mean": list(plan.mean),
+        "std": list(plan.std),
     }
     for key, value in derived.items():
         if facts[key] != value:
@@ -240,19 +248,23 @@ def _described(header: Header) -> tuple[EffUNet, LabelMap]:
             f"{header.path} contradicts itself: {len(labels)} class names, "
             f"and a network of {plan.classes} classes"
         )
-    if plan.encoder.blocks > len(header.tensors):
+    if not isinstance(plan, SmpPlan) and plan.encoder.blocks > len(header.tensors):
         raise ModelError(
             f"{header.path}: weights and network do not fit: "
             f"{len(header.tensors)} weights for {plan.encoder.blocks} blocks"
         )
-    with torch.device("meta"):
-        _compare(header, EffUNet.from_plan(plan).state_dict())
-    return EffUNet.from_plan(plan), labels
+    try:
+        with torch.device("meta"):
+            empty = kinds.build(plan)
+        _compare(header, empty)
+        return kinds.build(plan), labels
+    except UsageError as error:  # smp's, who cannot build this one
+        raise ModelError(f"{header.path}: {error}") from error
 
 
-def _compare(header: Header, wanted: dict[str, Tensor]) -> None:
-    """Raise unless the file holds exactly the wanted tensors, by name, shape and type."""
-    found = header.tensors
+def _compare(header: Header, network: Network) -> None:
+    """Raise unless the file holds exactly the network's tensors, by name, shape and type."""
+    found, wanted = header.tensors, network.state_dict()
     faults = [f"{name} is missing" for name in wanted if name not in found]
     faults += [f"{name} is unknown" for name in found if name not in wanted]
     for name in wanted.keys() & found.keys():
@@ -266,7 +278,16 @@ def _compare(header: Header, wanted: dict[str, Tensor]) -> None:
         more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
         raise ModelError(
             f"{header.path}: weights and network do not fit: {'; '.join(sorted(faults)[:3])}{more}"
+            f"{_other_library(header, network)}"
         )
+
+
+def _other_library(header: Header, network: Network) -> str:
+    """What may explain weights that do not fit: another smp, or timm, has named or shaped them."""
+    wrote = header.metadata["network"].get("library")
+    if not isinstance(network.plan, SmpPlan) or wrote == network.plan.library:
+        return ""
+    return f"; {wrote} wrote it, here is {network.plan.library}: install those versions"
 
 
 def _device(name: str | torch.device) -> torch.device:

@@ -25,4 +25,5 @@ def test_every_option_of_every_group_composes(file: Path):
 def test_conf_holds_what_the_doors_promise():
     names = {f"{file.parent.name}={file.stem}" for file in FILES}
     assert names >= {f"encoder=b{n}" for n in range(8)} | {"encoder=phi"}
+    assert names >= {"network=effunet", "network=smp"}
     assert names >= {f"dataset={n}" for n in ("synthetic", "camvid", "cityscapes", "folder")}

@@ -19,6 +19,8 @@ from tiny_segmenter import KEPT, LABELS, Patterns, random_image, saved, tiny_seg
 from effunet import artifact
 from effunet.errors import DataError, ModelError, ResourceError
 from effunet.evaluate import evaluate
+from effunet.model import kinds
+from effunet.model.foreign import SmpNetwork, SmpPlan
 from effunet.segmenter import Segmenter, read_header
 
 FACTS = {"dataset": "streets", "training_size": [64, 96], "scores": {"miou": 0.5}}
@@ -392,3 +394,64 @@ def test_a_file_of_format_1_loads_for_ever_and_has_its_stored_miou() -> None:
     report = evaluate(segmenter, Patterns())
     assert report.scores.miou == pytest.approx(segmenter.metadata["scores"]["miou"], abs=1e-6)
     assert 0.1 < report.scores.miou < 0.9
+
+
+# A network of segmentation_models_pytorch
+
+
+@pytest.fixture(scope="module")
+def foreign() -> Segmenter:
+    torch.manual_seed(0)
+    network = SmpNetwork(SmpPlan("PSPNet", "tu-mobilenetv3_small_050", 3)).eval()
+    return Segmenter(network, LABELS, FACTS)
+
+
+def test_a_foreign_segmenter_comes_back_equal_to_the_bit_and_the_byte(
+    foreign: Segmenter, tmp_path: Path
+) -> None:
+    file, image = tmp_path / "segmenter.safetensors", random_image(45, 70)
+    foreign.save(file)
+    loaded = Segmenter.load(file)
+    assert loaded.network.plan == foreign.network.plan
+    assert np.array_equal(loaded(image).probabilities, foreign(image).probabilities)
+    facts = read_header(file)
+    assert facts["network"]["kind"] == "smp" and facts["network"]["architecture"] == "PSPNet"
+    assert facts["mean"] == [0.485, 0.456, 0.406]
+    before = file.read_bytes()
+    loaded.save(file)
+    assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"architecture": "FPN"}, "do not fit"),
+        ({"architecture": "Net"}, "architecture must be one of"),
+        ({"encoder": "vgg19_bn"}, "do not fit"),
+        ({"encoder": "tu-hf-hub:org/name"}, "no such encoder"),
+        ({"encoder": "mit_b5"}, "do not fit"),
+        ({"classes": 4}, "3 class names"),
+        ({"library": "another 1.0", "encoder": "resnet18"}, "another 1.0 wrote it, here is seg"),
+    ],
+)
+def test_a_wrong_foreign_plan_is_refused_before_memory_is_taken(
+    foreign: Segmenter,
+    tmp_path: Path,
+    change: dict[str, Any],
+    says: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    file = tmp_path / "segmenter.safetensors"
+    foreign.save(file)
+    build, devices = kinds.build, []
+
+    def noting(plan: kinds.AnyPlan) -> kinds.Network:
+        devices.append(torch.get_default_device().type)
+        return build(plan)
+
+    monkeypatch.setattr(kinds, "build", noting)
+    _rewritten(file, lambda facts: facts | {"network": facts["network"] | change})
+    with pytest.raises(ModelError, match=says) as caught:
+        Segmenter.load(file)
+    assert "\n" not in str(caught.value)
+    assert set(devices) <= {"meta"}

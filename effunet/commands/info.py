@@ -52,10 +52,7 @@ def _classes(facts: dict[str, Any]) -> Iterator[Text]:
 
 
 def _lines(facts: dict[str, Any]) -> Iterator[Text]:
-    network, macs = facts["network"], facts["macs"]
-    encoder = network["encoder"]
-    stages = len(encoder["stages"])
-    blocks = sum(stage["repeats"] for stage in encoder["stages"])
+    macs = facts["macs"]
     low, high = facts["value_range"]
     size = facts["training_size"]
     trained = " ".join(
@@ -65,9 +62,7 @@ def _lines(facts: dict[str, Any]) -> Iterator[Text]:
             f"by {facts['library']}",
         ]
     )
-    widths = "-".join(map(str, network["widths"]))
-    yield _line("encoder", f"EfficientNet {encoder['name']}: {stages} stages, {blocks} blocks")
-    yield _line("decoder", f"{network['decoder']} {widths}, finest skip from {network['skip']}")
+    yield from _network(facts["network"])
     yield _line("parameters", count(facts["parameters"]))
     yield _line("MACs", f"{count(macs['value'])} at {macs['height']} x {macs['width']}")
     yield _line("input", f"any size, {facts['channels']} channels, {low}..{high}")
@@ -75,6 +70,20 @@ def _lines(facts: dict[str, Any]) -> Iterator[Text]:
     yield _line("", f"mean {mean}, std {std}, applied inside")
     yield _line("trained", trained.strip())
     yield _line("scores", _scores(facts["scores"]))
+
+
+def _network(network: dict[str, Any]) -> Iterator[Text]:
+    """Encoder and decoder of either kind of network; effunet.model.kinds tells them apart."""
+    if network.get("kind") == "smp":
+        yield _line("encoder", f"{network['encoder']}")
+        yield _line("decoder", f"{network['architecture']} of {network['library']}")
+        return
+    encoder = network["encoder"]
+    stages = len(encoder["stages"])
+    blocks = sum(stage["repeats"] for stage in encoder["stages"])
+    widths = "-".join(map(str, network["widths"]))
+    yield _line("encoder", f"EfficientNet {encoder['name']}: {stages} stages, {blocks} blocks")
+    yield _line("decoder", f"{network['decoder']} {widths}, finest skip from {network['skip']}")
 
 
 def _line(name: str, value: str) -> Text:

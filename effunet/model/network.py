@@ -7,14 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from effunet.errors import ModelError
-from effunet.model import facts
+from effunet.model import facts, raw
 from effunet.model.decoder import UNET_WIDTHS, UNetDecoder
 from effunet.model.encoder import EfficientNet, Numerics
 from effunet.model.facts import check_range
@@ -44,6 +41,26 @@ class NetworkPlan:
         for width in self.widths:
             check_range("widths", width, 1, WIDEST)
         self.numerics.check_channels(self.channels)
+
+    @property
+    def mean(self) -> tuple[float, ...]:
+        """Of images in 0..1; one a channel, or one for all."""
+        return self.numerics.mean
+
+    @property
+    def std(self) -> tuple[float, ...]:
+        """Likewise."""
+        return self.numerics.std
+
+    @property
+    def title(self) -> str:
+        """What the network is, in a few words."""
+        return f"EffUNet {self.encoder.name}"
+
+    @property
+    def resolution(self) -> int:
+        """Pixels a side of the images that the encoder is meant for."""
+        return self.encoder.resolution
 
     def to_plain(self) -> dict[str, Any]:
         """Give the plan as JSON types."""
@@ -93,8 +110,8 @@ class EffUNet(nn.Module):
         nn.init.zeros_(self.head.get_parameter("bias"))
         # Not among the weights: the plan says them, and two homes could disagree.
         numerics = self.plan.numerics
-        self.register_buffer("mean", _per_channel(numerics.mean), persistent=False)
-        self.register_buffer("std", _per_channel(numerics.std), persistent=False)
+        self.register_buffer("mean", raw.per_channel(numerics.mean), persistent=False)
+        self.register_buffer("std", raw.per_channel(numerics.std), persistent=False)
 
     @classmethod
     def from_plan(
@@ -123,25 +140,10 @@ class EffUNet(nn.Module):
 
         The border is continued to the right and below, so that no edge appears where none is.
         """
-        height, width = image.shape[-2:]
-        # The cast comes first: the dtype of the weights decides, not that of the image.
-        normalised = (image.to(self.mean.dtype) - self.mean) / self.std
-        bottom, right = (self._rounded_up(side) - side for side in (height, width))
-        return F.pad(normalised, (0, right, 0, bottom), mode="replicate")
+        return raw.normalise(image, self.mean, self.std, self.reduction)
 
     def macs(self, height: int, width: int) -> int:
         """Count the multiply-adds of one image of this size, without computing anything."""
-        with torch.device("meta"):
-            network = EffUNet.from_plan(self.plan).eval()
-            image = torch.empty(1, self.plan.channels, height, width)
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
-            network(image)
-        return counter.get_total_flops() // 2
-
-    def _rounded_up(self, side: int) -> int:
-        # As a product, so that an export of any size still sees a multiple of 32.
-        return (side + self.reduction - 1) // self.reduction * self.reduction
-
-
-def _per_channel(values: Sequence[float]) -> Tensor:
-    return 255 * torch.tensor(values).view(1, -1, 1, 1)
+        return raw.count_macs(
+            lambda: EffUNet.from_plan(self.plan), self.plan.channels, height, width
+        )

@@ -6,13 +6,14 @@ with it. Only safetensors is read: a pickle could run code.
 """
 
 import re
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
 
 from effunet.errors import ModelError
 from effunet.model.encoder import EfficientNet, Numerics
@@ -69,9 +70,41 @@ def load(encoder: EfficientNet, source: str | Path) -> Numerics:
         dialect = _dialect(contents)
         numerics = dialect.numerics(contents.label)
         _check_encoder(encoder, numerics, contents)
-        theirs = _tensor_names(encoder, dialect)
-        _check_fit(encoder, theirs, dialect, contents)
+        modules = dialect.modules(encoder.plan)
+        theirs = _tensor_names(encoder, modules)
+        spare = tuple(f"{modules[module]}." for module in CLASSIFIER)
+        _check_fit(encoder, theirs, spare, encoder.plan.name, dialect, contents)
         weights = {name: file.get_tensor(other) for name, other in theirs.items()}
+    _fill(encoder, weights, theirs, source)
+    return numerics
+
+
+def load_timm(encoder: nn.Module, source: str | Path, name: str, left_out: Sequence[str]) -> None:
+    """Replace every weight of timm's own tf_efficientnet by a file's, or none.
+
+    Args:
+        encoder: timm's features-only network, whose names are those of the file.
+        source: the file.
+        name: what to call the encoder in an error.
+        left_out: timm's names of modules that the encoder lacks, whose weights may be left over.
+
+    Raises:
+        ModelError: the file is unreadable, in no known naming, or does not fit the encoder.
+    """
+    with _opened(source) as file:
+        contents = _contents(file, source)
+        dialect = _dialect(contents)
+        theirs = {name: name for name in encoder.state_dict() if not name.endswith(UNUSED_LEAF)}
+        modules = dialect.modules(published("b0"))  # the head's names are those of every variant
+        spare = [f"{module}." for module in (*(modules[ours] for ours in CLASSIFIER), *left_out)]
+        _check_fit(encoder, theirs, tuple(spare), name, dialect, contents)
+        weights = {name: file.get_tensor(name) for name in theirs}
+    _fill(encoder, weights, theirs, source)
+
+
+def _fill(
+    encoder: nn.Module, weights: dict[str, Tensor], theirs: dict[str, str], source: str | Path
+) -> None:
     for name, weight in weights.items():
         if not weight.is_floating_point() or not weight.isfinite().all():
             raise ModelError(
@@ -79,7 +112,6 @@ def load(encoder: EfficientNet, source: str | Path) -> Numerics:
                 f"download the file again or take another"
             )
     encoder.load_state_dict(encoder.state_dict() | weights)
-    return numerics
 
 
 def timm_modules(plan: Plan) -> Modules:
@@ -185,9 +217,8 @@ def _dialect(contents: Contents) -> Dialect:
     )
 
 
-def _tensor_names(encoder: EfficientNet, dialect: Dialect) -> dict[str, str]:
+def _tensor_names(encoder: EfficientNet, modules: Modules) -> dict[str, str]:
     """Map each of the encoder's tensors to the dialect's name for it."""
-    modules = dialect.modules(encoder.plan)
     names: dict[str, str] = {}
     for name in encoder.state_dict():
         module, _, leaf = name.rpartition(".")
@@ -210,10 +241,13 @@ def _check_encoder(encoder: EfficientNet, numerics: Numerics, contents: Contents
 
 
 def _check_fit(
-    encoder: EfficientNet, theirs: dict[str, str], dialect: Dialect, contents: Contents
+    encoder: nn.Module,
+    theirs: dict[str, str],
+    spare: tuple[str, ...],
+    encoder_name: str,
+    dialect: Dialect,
+    contents: Contents,
 ) -> None:
-    modules = dialect.modules(encoder.plan)
-    spare = tuple(f"{modules[module]}." for module in CLASSIFIER)
     weights, shapes = encoder.state_dict(), contents.shapes
     wanted = {other: weights[name].shape for name, other in theirs.items()}
     missing = [name for name in wanted if name not in shapes]
@@ -232,7 +266,7 @@ def _check_fit(
         found = " and ".join(f"{fault} {_few(names)}" for fault, names in faults if names)
         likely = _variant(dialect, contents)
         mend = f": it looks like {likely}, build that one" if likely else ""
-        raise ModelError(f"{contents.source}: does not fit {encoder.plan.name}: {found}{mend}")
+        raise ModelError(f"{contents.source}: does not fit {encoder_name}: {found}{mend}")
 
 
 def _variant(dialect: Dialect, contents: Contents) -> str | None:

@@ -6,7 +6,7 @@ Imports neither torch nor Hydra, so that a mistyped key is told before anything 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -14,8 +14,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
 from effunet.errors import UsageError
+from effunet.model.architectures import ARCHITECTURES
 from effunet.training import loss_keys
-from effunet.training.schema import Config
+from effunet.training.schema import Config, Decoder, Encoder
 
 
 def known_keys(schema: type = Config, prefix: str = "") -> Iterator[str]:
@@ -130,6 +131,7 @@ def _broken_limit(value: Any, limits: Mapping[str, Any]) -> str | None:
 def _check_together(config: Config, where: str) -> None:
     """Check the rules that bind several keys."""
     encoder, scale = config.encoder, config.augment.scale
+    _check_network(config, where)
     if len(config.decoder.widths) != 5:
         raise UsageError(
             f"{where}: decoder.widths holds five numbers, one per step, got {config.decoder.widths}"
@@ -157,6 +159,62 @@ def _check_together(config: Config, where: str) -> None:
     wrong = loss_keys.fault(config.loss)
     if wrong:
         raise UsageError(f"{where}: {wrong}")
+
+
+def _check_network(config: Config, where: str) -> None:
+    """Refuse keys of network, encoder and decoder that the chosen network has no use for."""
+    network, encoder = config.network, config.encoder
+    if config.init_from is not None and config.resume is not None:
+        raise UsageError(
+            f"{where}: init_from starts a new run and resume continues one: leave one of them out"
+        )
+    if config.init_from is not None and encoder.weights != "none":
+        raise UsageError(
+            f"{where}: init_from brings the encoder's weights along: leave out encoder.weights"
+        )
+    if network.reset_head and config.init_from is None:
+        raise UsageError(
+            f"{where}: network.reset_head goes with init_from alone: any other head is fresh anyway"
+        )
+    if network.name == "effunet":
+        for name in ("architecture", "encoder"):
+            if getattr(network, name) is not None:
+                raise UsageError(
+                    f"{where}: network.{name} goes with network=smp: add it, or leave"
+                    f" network.{name} out"
+                )
+        return
+    if network.architecture is None:
+        raise UsageError(
+            f"{where}: network=smp needs network.architecture, one of {', '.join(ARCHITECTURES)}"
+        )
+    if network.encoder is not None:
+        names = [item.name for item in fields(encoder)]
+        if encoder.drop_path == 0:  # which is what another encoder has
+            names.remove("drop_path")
+        of_other = "network.encoder takes the place of the group encoder"
+        _refuse_changed(encoder, "encoder", names, where, of_other)
+    if encoder.name == "phi":
+        raise UsageError(
+            f"{where}: network=smp has no encoder=phi: use encoder=b0 to b7, or network.encoder"
+        )
+    of_ours = "network=smp has no use for it"
+    _refuse_changed(encoder, "encoder", ["skip", "checkpointing"], where, of_ours)
+    _refuse_changed(config.decoder, "decoder", ["name", "widths"], where, of_ours)
+    if ARCHITECTURES[network.architecture].pools and config.batch_size < 2:
+        raise UsageError(
+            f"{where}: a batch of 1 leaves the BatchNorm behind {network.architecture}'s global"
+            " pooling a single value: use batch_size=2 or more, or another network.architecture"
+        )
+
+
+def _refuse_changed(
+    part: Encoder | Decoder, group: str, names: Sequence[str], where: str, why: str
+) -> None:
+    """Refuse a key that is not at its default: it would be silently without effect."""
+    for name in names:
+        if getattr(part, name) != getattr(type(part)(), name):
+            raise UsageError(f"{where}: {why}: leave out {group}.{name}={getattr(part, name)}")
 
 
 def _type_name(hint: Any) -> str:

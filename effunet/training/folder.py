@@ -18,7 +18,7 @@ from effunet.artifact import write
 from effunet.data.dataset import Dataset
 from effunet.errors import EffunetError, ModelError, ResourceError, UsageError
 from effunet.labels import LabelMap
-from effunet.model.network import NetworkPlan
+from effunet.model.kinds import AnyPlan
 from effunet.segmenter import Segmenter
 from effunet.training import machine
 from effunet.training.checkpoint import AtomicCheckpointIO
@@ -121,7 +121,7 @@ def make(folder: Path, config: Config) -> Path:
     return folder
 
 
-def resumption(folder: Path, total: int, plan: NetworkPlan, train: Dataset) -> Resumption:
+def resumption(folder: Path, total: int, plan: AnyPlan, train: Dataset) -> Resumption:
     """Return where the run in a folder goes on.
 
     Raises:
@@ -155,7 +155,9 @@ def how_to_go_on(folder: Path) -> str:
 
 
 def _numbered(config: Config) -> Iterator[Path]:
-    stem = f"{config.dataset.name}-{config.encoder.name}"
+    network = config.network
+    parts = [config.dataset.name, (network.architecture or "").lower()]
+    stem = "-".join(filter(None, [*parts, network.encoder or config.encoder.name]))
     return (RUNS / f"{stem}-{number}" for number in count(1))
 
 

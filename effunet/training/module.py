@@ -18,7 +18,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from effunet.metrics import ConfusionMatrix
-from effunet.model.network import EffUNet
+from effunet.model.kinds import Network
 from effunet.training.finite import FiniteGuard
 from effunet.training.freeze import Freeze
 from effunet.training.optim import build_optimizer
@@ -32,7 +32,7 @@ Batch = dict[str, Any]
 class Training(pl.LightningModule):
     """What a network learns from a batch, and what is measured on the validation split."""
 
-    def __init__(self, network: EffUNet, loss: nn.Module, config: Config, total_steps: int) -> None:
+    def __init__(self, network: Network, loss: nn.Module, config: Config, total_steps: int) -> None:
         """Hold a network and its loss; `config` gives the recipe over `total_steps` steps."""
         super().__init__()
         self.network = network

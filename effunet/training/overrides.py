@@ -45,6 +45,7 @@ def check(arguments: Sequence[str], multirun: bool, config_dir: str | None = Non
             raise UsageError(
                 f"{override.input_line}: several values are a sweep: add -m, or quote the value"
             )
+    _check_init(overrides)
     for lines in _each_choice(overrides):
         composed = _compose(lines, config_dir)
         if isinstance(composed.resume, str):
@@ -131,6 +132,18 @@ def _check_option(override: Override, options: list[str]) -> None:
             f"{group}={value}: no such {group}: there are {', '.join(options) or 'none yet'}"
             f"{own if group == 'dataset' else ''}"
         )
+
+
+def _check_init(overrides: Sequence[Override]) -> None:
+    """A segmenter brings its decoder; here alone a word differs from a dataset's recipe for it."""
+    if "init_from" not in [override.key_or_group for override in overrides]:
+        return
+    for override in overrides:
+        if override.key_or_group.startswith("decoder."):
+            raise UsageError(
+                f"init_from brings the decoder of its segmenter along: leave out"
+                f" {override.input_line}"
+            )
 
 
 def _each_choice(overrides: Sequence[Override]) -> list[list[str]]:

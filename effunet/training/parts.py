@@ -14,23 +14,30 @@ from effunet.data.dataset import Dataset
 from effunet.data.statistics import split_statistics
 from effunet.errors import UsageError
 from effunet.model import pretrained
-from effunet.model.encoder import EfficientNet
+from effunet.model.architectures import TWINS
+from effunet.model.encoder import EfficientNet, Numerics
+from effunet.model.foreign import SmpNetwork, SmpPlan
+from effunet.model.kinds import Network
 from effunet.model.network import EffUNet
 from effunet.model.scaling import Plan, Skip, compound, published
-from effunet.training import balance
+from effunet.training import balance, initial
 from effunet.training.losses import build_loss
 from effunet.training.schema import Config
 
 
-def network_of(config: Config, classes: int, channels: int) -> EffUNet:
-    """Build the network that a config describes, with its encoder's weights read and in place.
+def network_of(config: Config, classes: int, channels: int) -> Network:
+    """Build the network that a config describes, with its weights read and in place.
 
     Raises:
-        ModelError: the weights are not there or do not fit the encoder.
+        ModelError: the weights are not there or do not fit.
+        UsageError: smp has no such encoder, or cannot join it with the architecture.
     """
-    part = config.encoder
     torch.manual_seed(config.seed)
-    source = None if part.weights == "none" else part.weights
+    if config.init_from is not None:
+        return initial.network(config, classes)
+    if config.network.name == "smp":
+        return _smp_network(config, classes, channels)
+    part, source = config.encoder, weights_of(config)
     encoder = EfficientNet(
         encoder_plan(config),
         channels=channels,
@@ -42,6 +49,27 @@ def network_of(config: Config, classes: int, channels: int) -> EffUNet:
     if source is not None:
         pretrained.load(encoder, source)
     return EffUNet(encoder, classes, config.decoder.widths)
+
+
+def _smp_network(config: Config, classes: int, channels: int) -> SmpNetwork:
+    part, source = config.network, weights_of(config)
+    assert part.architecture is not None  # as config.py has checked
+    encoder = part.encoder or TWINS[config.encoder.name]
+    numerics = Numerics.for_channels(channels)
+    if source is not None:
+        numerics = pretrained.numerics_of(source)
+        numerics.check_channels(channels)
+    plan = SmpPlan(part.architecture, encoder, classes, channels, numerics.mean, numerics.std)
+    drop_path = config.encoder.drop_path if part.encoder is None else None
+    network = SmpNetwork(plan, drop_path=drop_path)
+    if source is not None:
+        network.load_encoder(source)
+    return network
+
+
+def weights_of(config: Config) -> str | None:
+    """Return the file of the encoder's weights, or None for fresh ones."""
+    return None if config.encoder.weights == "none" else config.encoder.weights
 
 
 def encoder_plan(config: Config) -> Plan:

@@ -20,7 +20,8 @@ from rich.progress import (
 )
 
 from effunet.data.dataset import Dataset
-from effunet.model.network import EffUNet
+from effunet.model.foreign import SmpPlan
+from effunet.model.kinds import AnyPlan, Network
 from effunet.training.module import Training
 from effunet.training.parts import crop_of
 from effunet.training.record import Record
@@ -30,7 +31,7 @@ from effunet.training.schema import Config
 def announce(
     folder: Path,
     config: Config,
-    network: EffUNet,
+    network: Network,
     train: Dataset,
     val: Dataset,
     total: int,
@@ -42,13 +43,11 @@ def announce(
     height, width = crop_of(config)
     parameters = sum(weight.numel() for weight in network.parameters()) / 1e6
     macs = network.macs(height, width) / 1e9
-    numerics, weights = network.plan.numerics, config.encoder.weights
+    taken = f", as in {config.init_from}" if config.init_from is not None else ""
     lines = (
-        f"network   EffUNet {network.plan.encoder.name}, {parameters:.2f} M parameters,"
+        f"network   {network.plan.title}{taken}, {parameters:.2f} M parameters,"
         f" {macs:.2f} GMACs at {height} x {width}",
-        f"encoder   {'from scratch' if weights == 'none' else weights} (padding"
-        f" {numerics.padding}, eps {numerics.eps:g}, mean {_short(numerics.mean)},"
-        f" std {_short(numerics.std)})",
+        f"encoder   {_origin(config)} ({_numerics(network.plan)})",
         f"data      {config.dataset.name}: {len(train)} images to train on, {len(val)} to"
         f" validate on, {len(train.labels)} classes",
         f"training  {total} steps of {config.batch_size} crops, {trainer.precision}, on"
@@ -56,6 +55,22 @@ def announce(
         f"run       {folder}",
     )
     print("\n".join(lines), flush=True)
+
+
+def _origin(config: Config) -> str:
+    """Say where the weights come from."""
+    if config.init_from is None:
+        return "from scratch" if config.encoder.weights == "none" else config.encoder.weights
+    rest = "the decoder; a fresh head" if config.network.reset_head else "decoder and head"
+    return f"from {config.init_from}, with {rest}"
+
+
+def _numerics(plan: AnyPlan) -> str:
+    """Say what the encoder was built with."""
+    range_ = f"mean {_short(plan.mean)}, std {_short(plan.std)}"
+    if isinstance(plan, SmpPlan):
+        return range_
+    return f"padding {plan.numerics.padding}, eps {plan.numerics.eps:g}, {range_}"
 
 
 def conclude(folder: Path, config: Config, record: Record, step: int) -> None:

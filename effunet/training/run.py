@@ -16,9 +16,10 @@ from effunet.data.check import require
 from effunet.data.dataset import Dataset, open_dataset
 from effunet.data.loader import SegmentationData
 from effunet.errors import ResourceError, UsageError
+from effunet.model.architectures import ARCHITECTURES
 from effunet.segmenter import Segmenter
 from effunet.training import folder as run_folder
-from effunet.training import machine
+from effunet.training import initial, machine
 from effunet.training.course import Course, Milestones
 from effunet.training.ema import Ema
 from effunet.training.folder import Resumption
@@ -49,15 +50,18 @@ class Run:
         Raises:
             UsageError: values that do not go together, or a run name that is taken.
             DataError: the dataset is missing or faulty; the text says what mends it.
+            ModelError: init_from is no segmenter, or one of other classes.
             ResourceError: the machine lacks the device that is asked for.
         """
         machine.require(config)
+        config = initial.settled(config)
         folder, data = run_folder.choose(config), config.dataset
         root = Path(data.root) if data.root is not None else None
         train, val = (
             open_dataset(data.name, split, root, paired=data.check == "none")
             for split in (data.train_split, data.val_split)
         )
+        initial.check_classes(config, train.labels, train.channels)
         loss_of(config, len(train.labels))
         _check_batch(config, train)
         notices = [*train.notices, *val.notices]
@@ -158,6 +162,13 @@ def _out_of_memory(config: Config) -> Generator[None]:
 def _check_batch(config: Config, train: Dataset) -> None:
     """Refuse a batch that leaves BatchNorm one value a channel, which has no variance."""
     images = min(config.batch_size, len(train) // machine.processes(config).world)
+    architecture = config.network.architecture
+    if images == 1 and architecture is not None and ARCHITECTURES[architecture].pools:
+        raise UsageError(
+            f"{train.name}: with {len(train)} training images a batch is 1 crop, which leaves the"
+            f" BatchNorm behind {architecture}'s global pooling a single value: use another"
+            " network.architecture, or more images"
+        )
     if images == 1 and max(crop_of(config)) <= 32:
         raise UsageError(
             f"{train.name}: with {len(train)} training images a batch is 1 crop, and one of"

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from effunet.model.architectures import ARCHITECTURES
+
 
 def key(
     default: Any,
@@ -28,6 +30,28 @@ def key(
     if isinstance(default, list):
         return field(default_factory=lambda: list(default), metadata=metadata)
     return field(default=default, metadata=metadata)
+
+
+@dataclass
+class Network:
+    """Our own network of encoder and decoder, or one of segmentation_models_pytorch (smp)."""
+
+    name: str = key(
+        "effunet",
+        "`effunet` joins the groups encoder and decoder, `smp` the encoder and a decoder of smp",
+        choices=("effunet", "smp"),
+    )
+    architecture: str | None = key(
+        None, "with `network=smp`: the class of smp", choices=tuple(ARCHITECTURES)
+    )
+    encoder: str | None = key(
+        None,
+        "with `network=smp`: smp's name of another encoder, such as `resnet34`, instead of the"
+        " group encoder, fresh and without drop_path; empty: timm's twin of encoder=b0 to b7",
+    )
+    reset_head: bool = key(
+        False, "with init_from: a fresh head, for classes that the segmenter does not have"
+    )
 
 
 @dataclass
@@ -235,6 +259,7 @@ class Optim:
 class Config:
     """A whole training as a value."""
 
+    network: Network = field(default_factory=Network)
     encoder: Encoder = field(default_factory=Encoder)
     decoder: Decoder = field(default_factory=Decoder)
     dataset: Data = field(default_factory=Data)
@@ -304,7 +329,16 @@ class Config:
         "validation score that picks the segmenter kept",
         choices=("miou", "pixel_accuracy", "mean_accuracy", "val_loss"),
     )
-    name: str | None = key(None, "folder under runs/; empty: dataset-encoder-number")
+    name: str | None = key(
+        None,
+        "folder under runs/; empty: dataset-encoder-number, with `network=smp`"
+        " dataset-architecture-encoder-number",
+    )
+    init_from: str | None = key(
+        None,
+        "segmenter file or run folder to start from: it brings its network (keys of network and"
+        " encoder are left at their defaults or say the same, decoder is left out) and its weights",
+    )
     resume: str | None = key(
         None,
         "run folder to continue, with its own config; with num_workers it goes at any time, with"

@@ -80,6 +80,23 @@ WRONG = {
     "patience=0": "at least 1",
     "max_nonfinite=0": "at least 1",
     "save_every=0": "at least 1",
+    "init_from=runs/y resume=runs/x": "no runs/x/config.yaml",
+    "network=smpp": "there are effunet, smp",
+    "network=smp network.architecture=FPNN": "did you mean FPN?",
+    "network=smp network.architecture=null": "network.architecture, one of Unet",
+    "network.architecture=FPN": "goes with network=smp",
+    "network.encoder=resnet34": "goes with network=smp",
+    "network.reset_head=true": "goes with init_from alone",
+    "network=smp decoder.widths=[8,8,8,8,8]": "leave out decoder.widths=",
+    "network=smp encoder.skip=stage1": "leave out encoder.skip=stage1",
+    "network=smp encoder.checkpointing=true": "leave out encoder.checkpointing=True",
+    "network=smp encoder=phi": "use encoder=b0 to b7, or network.encoder",
+    "network=smp network.encoder=resnet34 encoder=b3": "leave out encoder.name=b3",
+    "network=smp network.encoder=resnet34 encoder.weights=w": "leave out encoder.weights=w",
+    "network=smp network.encoder=resnet34 encoder.drop_path=0.1": "leave out encoder.drop_path=0.1",
+    "network=smp network.architecture=UPerNet batch_size=1": "UPerNet's global pooling",
+    "init_from=runs/x decoder.widths=[8,8,8,8,8]": "leave out decoder.widths=[8,8,8,8,8]",
+    "init_from=runs/x encoder.weights=w": "leave out encoder.weights",
 }
 
 
@@ -109,6 +126,9 @@ def test_a_wrong_word_is_told_in_one_line_with_its_mend(line: str):
         "loss=sum loss.terms={cross_entropy:1,lovasz:0.5} loss.label_smoothing=0.1",
         "loss=sum loss.terms={focal:1} loss.weighting=effective_number loss.effective_beta=0.99",
         "loss=boundary loss.class_weights=[1,2]",
+        "network=smp encoder=b3 encoder.drop_path=0.1 encoder.weights=w",
+        "network=smp network.architecture=Segformer network.encoder=mit_b0 batch_size=1",
+        "init_from=runs/x network.reset_head=true",
     ],
 )
 def test_right_words_pass(line: str):

@@ -1,0 +1,53 @@
+"""Raw images to what an encoder takes, and the work that an image costs; for every network alike.
+
+image, 0..255, any size --> normalised, continued to sides that the network takes
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from effunet.tensors import Image
+
+
+def per_channel(values: Sequence[float]) -> Float[Tensor, "1 c 1 1"]:
+    """Mean or std of images in 0..1, in units of the raw image and in the shape of a batch."""
+    return 255 * torch.tensor(values).view(1, -1, 1, 1)
+
+
+def normalise(
+    image: Image,
+    mean: Float[Tensor, "1 c 1 1"],
+    std: Float[Tensor, "1 c 1 1"],
+    reduction: int,
+    least: int = 1,
+) -> Float[Tensor, "B C h w"]:
+    """Normalise raw images, and bring their sides to a multiple of `reduction`, `least` or more.
+
+    The border is continued to the right and below, so that no edge appears where none is.
+    """
+    height, width = image.shape[-2:]
+    # The cast comes first: the dtype of the weights decides, not that of the image.
+    normalised = (image.to(mean.dtype) - mean) / std
+    bottom, right = (_side(side, reduction, least) - side for side in (height, width))
+    return F.pad(normalised, (0, right, 0, bottom), mode="replicate")
+
+
+def count_macs(build: Callable[[], nn.Module], channels: int, height: int, width: int) -> int:
+    """Count the multiply-adds of one image in the network that `build` makes; computes nothing."""
+    with torch.device("meta"):
+        network = build().eval()
+        image = torch.empty(1, channels, height, width)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(image)
+    return counter.get_total_flops() // 2
+
+
+def _side(side: int, reduction: int, least: int) -> int:
+    # As a product, so that an export of any size still sees a multiple of the reduction.
+    rounded = (side + reduction - 1) // reduction * reduction
+    return max(rounded, least) if least > reduction else rounded
