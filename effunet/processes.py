@@ -16,7 +16,15 @@ from pathlib import Path
 from time import time
 from typing import Any
 
-from effunet.errors import DataError, EffunetError, ModelError, ResourceError, UsageError
+from effunet.errors import (
+    STOPPED,
+    DataError,
+    EffunetError,
+    ModelError,
+    ResourceError,
+    UsageError,
+    told,
+)
 
 JOINING = timedelta(minutes=10)
 PATIENCE = timedelta(days=7)
@@ -103,7 +111,7 @@ def joined() -> Generator[None]:
     except KeyboardInterrupt:
         if is_first():
             raise
-        raise SystemExit(128 + signal.SIGINT) from None
+        raise SystemExit(STOPPED) from None
     except Exception as error:
         _report(error)
         if _culprit(error) not in (None, rank()):
@@ -178,8 +186,9 @@ def _agree(fault: Exception | None) -> tuple[int | None, str]:
             store.delete_key(FAULT)
     words = b""
     if culprit == rank():
-        text = str(fault) if isinstance(fault, EffunetError) else f"{type(fault).__name__}: {fault}"
-        words = json.dumps([_code(fault), text[: TEXT_BYTES // 8]]).encode()
+        assert fault is not None
+        text, code = told(fault)
+        words = json.dumps([code, text[: TEXT_BYTES // 8]]).encode()
     letters = _reduced(words.ljust(TEXT_BYTES, b"\0"), "SUM")
     return culprit, bytes(letters).rstrip(b"\0").decode()
 
@@ -188,14 +197,7 @@ def _report(error: Exception) -> None:
     """Leave the line where torchrun looks for it, to be shown in its own report."""
     if file := os.environ.get("TORCHELASTIC_ERROR_FILE"):
         with suppress(OSError):
-            Path(file).write_text(json.dumps({"message": str(error), "timestamp": int(time())}))
-
-
-def _code(fault: Exception | None) -> int:
-    out_of_memory = getattr(sys.modules.get("torch"), "OutOfMemoryError", MemoryError)
-    if isinstance(fault, MemoryError | OSError | out_of_memory):
-        return ResourceError.exit_code
-    return getattr(fault, "exit_code", 1)
+            Path(file).write_text(json.dumps({"message": told(error)[0], "timestamp": int(time())}))
 
 
 def _culprit(error: Exception) -> int | None:

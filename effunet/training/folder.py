@@ -51,17 +51,22 @@ def choose(config: Config) -> Path:
     return folder
 
 
-def make(folder: Path, config: Config) -> None:
+def make(folder: Path, config: Config) -> Path:
     """Make the folder with its config.yaml, or tidy the one to resume; point runs/latest to it.
 
+    Returns:
+        The folder, which has a higher number than it was given where another run, one of a sweep
+        perhaps, has meanwhile taken that: making it claims it.
+
     Raises:
+        UsageError: the chosen name has meanwhile been taken.
         ResourceError: no permission, no space.
     """
     if not machine.is_first():
-        return
+        return folder
     try:
         if config.resume is None:
-            folder.mkdir(parents=True)
+            folder = _claim(folder, config)
             text = yaml.safe_dump(to_plain(config), sort_keys=False, allow_unicode=True)
             (folder / "config.yaml").write_text(text, encoding="utf-8")
         for partial in folder.glob(".*.part"):  # of a write that a kill has cut short
@@ -77,6 +82,19 @@ def make(folder: Path, config: Config) -> None:
         if latest.is_symlink() or not latest.exists():
             latest.unlink(missing_ok=True)
             latest.symlink_to(folder.resolve().name, target_is_directory=True)
+    return folder
+
+
+def _claim(folder: Path, config: Config) -> Path:
+    """Make the folder, or the next free one; of two runs only one can make it."""
+    while True:
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            if not folder.parent.is_dir():
+                raise  # a file stands where runs/ should be
+            folder = choose(config)
 
 
 def checkpoint(folder: Path, total: int, plan: NetworkPlan, train: Dataset) -> Path | None:

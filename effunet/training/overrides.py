@@ -7,6 +7,8 @@ Each complaint is one line that names the word at fault and the nearest right on
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
@@ -21,6 +23,23 @@ from effunet.training.config import known_keys, nearest, to_config
 
 RESUMABLE = ("resume", "num_workers")
 """Keys that may stand beside resume=: they do not shape what is learnt."""
+
+PARENT = "hydra_plugins"
+PLUGINS = {
+    "hydra/launcher": {
+        "joblib": "hydra-joblib-launcher",
+        "submitit_local": "hydra-submitit-launcher",
+        "submitit_slurm": "hydra-submitit-launcher",
+        "ray": "hydra-ray-launcher",
+        "ray_aws": "hydra-ray-launcher",
+    },
+    "hydra/sweeper": {
+        "ax": "hydra-ax-sweeper",
+        "nevergrad": "hydra-nevergrad-sweeper",
+        "optuna": "hydra-optuna-sweeper",
+    },
+}
+"""Hydra's parts that do not come with it, and the package that brings each."""
 
 
 def conf_folder() -> Path:
@@ -39,13 +58,30 @@ def check(arguments: Sequence[str], multirun: bool, config_dir: str | None = Non
     overrides = [_parse(word) for word in arguments]
     for override in overrides:
         _check_key(override, config_dir)
+        _check_plugin(override)
         if override.is_sweep_override() and not multirun:
             raise UsageError(
                 f"{override.input_line}: several values are a sweep: add -m, or quote the value"
             )
     _check_resume(overrides)
+    _check_name(overrides)
     for lines in _each_choice(overrides):
         to_config(_compose(lines, config_dir), " ".join(lines) or "conf/config.yaml")
+
+
+def plan(arguments: Sequence[str], config_dir: str | None = None) -> tuple[Path, list[list[str]]]:
+    """Return the folder of a checked sweep, and the overrides of each of its jobs in order.
+
+    The jobs are those of Hydra's own sweeper; where another one, or keys of a config file, decide
+    what is swept, they are not known before, and the list is empty.
+    """
+    overrides = [_parse(word) for word in arguments]
+    composed = _compose(_each_choice(overrides)[0], config_dir, hydra=True).hydra
+    jobs: list[list[str]] = []
+    if composed.runtime.choices["hydra/sweeper"] == "basic" and not composed.sweeper.params:
+        swept = {o.get_key_element(): _values(o) for o in overrides if not _of_hydra(o)}
+        jobs = [list(words) for words in product(*swept.values())]
+    return Path(composed.sweep.dir).absolute(), jobs
 
 
 def _parse(word: str) -> Override:
@@ -71,7 +107,10 @@ def _groups(config_dir: str | None) -> dict[str, list[str]]:
 def _check_key(override: Override, config_dir: str | None) -> None:
     """Refuse a key that the schema does not hold, and every way of adding or deleting one."""
     name = override.key_or_group
-    if name.split(".")[0].split("/")[0] == "hydra":
+    if _of_hydra(override):
+        # Hydra builds its own parts of what this key names: any program could be run by it.
+        if "_target_" in (override.input_line or ""):
+            raise UsageError(f"{override.input_line}: unknown key: _target_ is never followed")
         return
     groups, known = _groups(config_dir), list(known_keys())
     if override.is_add() or override.is_delete() or override.package is not None:
@@ -103,6 +142,32 @@ def _check_option(override: Override, options: list[str]) -> None:
         )
 
 
+def _check_plugin(override: Override) -> None:
+    """Refuse a launcher or sweeper of Hydra that is unknown or not installed."""
+    installs = PLUGINS.get(override.key_or_group)
+    name = override.value()
+    if installs is None or name == "basic":
+        return
+    if not isinstance(name, str) or name not in installs:
+        raise UsageError(f"{override.input_line}: {nearest(str(name), ['basic', *installs])}")
+    package = installs[name]
+    if not (find_spec(PARENT) and find_spec(f"{PARENT}.{package.replace('-', '_')}")):
+        what = "'effunet[joblib]'" if name == "joblib" else package
+        raise UsageError(f"{override.input_line}: not installed: pip install {what}")
+
+
+def _check_name(overrides: Sequence[Override]) -> None:
+    """Refuse one name for several runs, of which the first job would take it."""
+    several = any(override.is_sweep_override() for override in overrides)
+    for override in overrides:
+        named = override.key_or_group == "name" and override.value() is not None
+        if named and several and not override.is_sweep_override():
+            raise UsageError(
+                f"{override.input_line}: every job of a sweep is a run with a name of its own:"
+                " leave it out, or sweep over names, too"
+            )
+
+
 def _check_resume(overrides: Sequence[Override]) -> None:
     """A resumed run brings its own config: another key beside it would be silently lost."""
     names = [override.key_or_group for override in overrides]
@@ -127,14 +192,7 @@ def _each_choice(overrides: Sequence[Override]) -> list[list[str]]:
     """
     choices: list[list[str]] = []
     for override in overrides:
-        if override.is_sweep_override() and override.is_choice_sweep():
-            values = list(override.sweep_string_iterator())
-            choices.append([f"{override.key_or_group}={value}" for value in values])
-        elif override.is_sweep_override():
-            values = [str(value) for value in override.sweep_iterator()]
-            choices.append([f"{override.key_or_group}={value}" for value in values[:1]])
-        else:
-            choices.append([override.input_line or ""])
+        choices.append(_values(override))
     first = [lines[0] for lines in choices]
     swept = [
         [*first[:place], line, *first[place + 1 :]]
@@ -144,11 +202,30 @@ def _each_choice(overrides: Sequence[Override]) -> list[list[str]]:
     return [first, *swept]
 
 
-def _compose(lines: Sequence[str], config_dir: str | None) -> DictConfig:
+def _values(override: Override) -> list[str]:
+    """Return the override once for each value that it sweeps over, in Hydra's order."""
+    if not override.is_sweep_override():
+        return [override.input_line or ""]
+    try:
+        values = list(override.sweep_string_iterator())
+    except (HydraException, TypeError, AttributeError) as error:
+        raise UsageError(
+            f"{override.input_line}: its values cannot be listed before the first job: write them"
+            " as a,b,c or range(start,stop,step)"
+        ) from error
+    return [f"{override.get_key_element()}={value}" for value in values]
+
+
+def _of_hydra(override: Override) -> bool:
+    """Return whether a key is one of Hydra's own."""
+    return override.key_or_group.split(".")[0].split("/")[0] == "hydra"
+
+
+def _compose(lines: Sequence[str], config_dir: str | None, *, hydra: bool = False) -> DictConfig:
     path = [f"hydra.searchpath=[{Path(config_dir).resolve()}]"] if config_dir else []
     try:
         with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-            return compose("config", [*path, *lines], return_hydra_config=False)
+            return compose("config", [*path, *lines], return_hydra_config=hydra)
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         text = " ".join(str(error).split())
         raise UsageError(f"cannot compose the config from {' '.join(lines)}: {text}") from error

@@ -93,7 +93,8 @@ class Run:
                 return Segmenter.load(self.folder)
 
         module = Training(network, loss_of(config, classes), config.optim, total, config.seed)
-        run_folder.make(self.folder, config)
+        # The number that was free before may by now be that of another run.
+        object.__setattr__(self, "folder", run_folder.make(self.folder, config))
         record = Record(self.folder, config, self.val, per_epoch)
         watch = Watch(record, total)
         with machine.quiet():
