@@ -21,9 +21,12 @@ from effunet.errors import UsageError
 from effunet.training.config import to_config, to_plain
 from effunet.training.overrides import check, conf_folder, plan
 from effunet.training.schema import Config
-from effunet.training.sweep import Job, sweep
+from effunet.training.sweep import Job, sweep, this_process
 
 MULTIRUN = ("--multirun", "-m")
+"""Hydra's option for a sweep."""
+NO_SWEEP = ("--cfg", "-c", "--info", "-i", "--run", "-r")
+"""Its options for something else."""
 VALUE_OPTIONS = (
     *("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp"),
     *("--cfg", "-c", "--package", "-p", "--experimental-rerun"),
@@ -48,6 +51,9 @@ def main(arguments: Sequence[str]) -> int:
     multirun = any(argument in MULTIRUN for argument in arguments)
     prepare()
     options, overrides = _split(arguments)
+    for option in options:
+        if multirun and option.partition("=")[0] in NO_SWEEP:
+            raise UsageError(f"{option}: does not go with -m: leave out one of them")
     config_dir = _option(options, "--config-dir", "-cd")
     check(overrides, multirun, config_dir)
     # Where Hydra reads its words; it knows no option between two overrides.
@@ -148,7 +154,7 @@ def _sweep(folder: Path, planned: list[list[str]], program: list[str], options: 
         home=Path.cwd(),
         program=tuple(program),
         options=tuple(option for option in options if option not in MULTIRUN),
-        process=os.getpid(),
+        process=this_process(),
     )
     # Named here once: a default name is made of the time, which another process reads differently.
     quoted = str(folder).replace("\\", "\\\\").replace("'", "\\'")

@@ -12,6 +12,7 @@ import csv
 import io
 import json
 import os
+import platform
 import sys
 import time
 import traceback
@@ -62,8 +63,8 @@ class Job:
     """The words that start it, up to `train`: for the processes of further devices."""
     options: tuple[str, ...]
     """Hydra's options, without the one that makes it a sweep."""
-    process: int
-    """Where the sweep was started."""
+    process: str
+    """The one in which the sweep was started, as `this_process` names it."""
 
     def __call__(self, composed: DictConfig) -> None:
         """Fit one job and write its outcome; whatever is at fault stays with this job.
@@ -104,7 +105,7 @@ class Job:
 
         environment, own, spec = dict(os.environ), sys.argv, __main__.__spec__
         sys.argv = [*self.program, *self.options, *overrides]
-        if os.getpid() != self.process:
+        if this_process() != self.process:
             # Lightning starts further processes by the name of the main module, here a launcher's.
             __main__.__spec__ = find_spec("effunet.__main__")
             sys.argv = ["effunet", "train", *self.options, *overrides]
@@ -118,6 +119,11 @@ class Job:
             distributed: Any = sys.modules.get("torch.distributed")
             if distributed and distributed.is_available() and distributed.is_initialized():
                 distributed.destroy_process_group()
+
+
+def this_process() -> str:
+    """Return a name for this process that no other has, on another machine neither."""
+    return f"{platform.node()}/{os.getpid()}"
 
 
 def sweep(folder: Path, planned: Sequence[list[str]], launch: Callable[[], None]) -> int:
