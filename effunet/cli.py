@@ -5,7 +5,6 @@ Exit codes: 0 done, 2 usage, 3 data, 4 model, 5 memory, disk or permission, 6 di
 """
 
 import argparse
-import errno
 import os
 import sys
 import traceback
@@ -14,19 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
-from effunet.errors import EffunetError, ResourceError
-
-MISSING_RESOURCE = {
-    errno.ENOSPC: "free some space",
-    errno.EDQUOT: "free some space",
-    errno.EACCES: "check its permissions",
-    errno.EPERM: "check its permissions",
-    errno.EROFS: "it lies on a read-only file system: name another place",
-    errno.ENOMEM: "free some memory",
-}
-"""Faults of the machine, not ours, and how to mend them."""
-
-STOPPED = 130
+from effunet.errors import told
 
 MODEL = "segmenter.safetensors, or a run folder like runs/latest"
 
@@ -62,27 +49,7 @@ def guarded(work: Callable[[], int], *, debug: bool = False) -> int:
     except (Exception, KeyboardInterrupt) as error:
         if debug:
             traceback.print_exc()
-        return _say(*_told(error))
-
-
-def _told(error: BaseException) -> tuple[str, int]:
-    """The line for a person, and the exit code."""
-    # Looked up and not imported: where torch is not loaded, the error is not torch's.
-    out_of_memory = getattr(sys.modules.get("torch"), "OutOfMemoryError", MemoryError)
-    match error:
-        case EffunetError():
-            return str(error), error.exit_code
-        case KeyboardInterrupt():
-            return "stopped", STOPPED
-        case OSError() if error.errno in MISSING_RESOURCE:
-            place = f"{error.filename}: " if error.filename else ""
-            mend = MISSING_RESOURCE[error.errno]
-            return f"{place}{error.strerror}: {mend}", ResourceError.exit_code
-        case _ if isinstance(error, MemoryError | out_of_memory) or "can't allocate" in str(error):
-            return "out of memory: use a smaller --tile, or --device cpu", ResourceError.exit_code
-        case _:
-            what = f"{type(error).__name__}: {error}"
-            return f"a bug of effunet, sorry: {what} (effunet --debug ... shows where)", 1
+        return _say(*told(error))
 
 
 def _say(text: str, code: int) -> int:

@@ -1,10 +1,11 @@
 """Segmenter x dataset -> Report: one confusion matrix over all images, at the labels' own size.
 
-The same Report is what a training writes about its validation images.
+The same Report is what a training writes about its validation images. Several processes share the
+images without padding: each is counted once, and their matrices are summed.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 from torch import Tensor
 
-from effunet import artifact
+from effunet import artifact, processes
 from effunet.data.dataset import Dataset, Sample
 from effunet.errors import DataError, ModelError
 from effunet.infer import predict_mask
@@ -102,30 +103,46 @@ def evaluate(
 ) -> Report:
     """Predict every image at its own size and count every pixel whose truth is known.
 
+    In a process that has initialised torch.distributed, every process of the group must call it
+    (with the same segmenter and dataset): each takes the images rank, rank + world, ..., all get
+    the same report of the whole split, and a fault of one is raised in all.
+
     Args:
         segmenter: its classes must be the dataset's, by name and order.
         dataset: one split.
         tile: predict in tiles of this size (`effunet.infer`); None: whole images.
         flip: average with the mirrored image.
-        progress: called after each image with (images done, all images).
+        progress: called after each image with (images done, all images) of this process.
 
     Raises:
         ModelError: the segmenter's classes or channels are not those of the dataset.
         DataError: an unreadable sample, or no pixel to count in the whole split.
     """
     check_fit(segmenter, dataset)
-    matrix = ConfusionMatrix(len(segmenter.labels)).to(segmenter.device)
-    for index, sample in enumerate(_one_ahead(dataset)):
-        prediction = predict_mask(segmenter, sample.image, tile=tile, flip=flip)
-        truth = torch.from_numpy(sample.mask).to(segmenter.device)
-        matrix.update(prediction[None], truth[None])
-        if progress is not None:
-            progress(index + 1, len(dataset))
+    mine = range(processes.rank(), len(dataset), processes.world())
+    matrix, done = ConfusionMatrix(len(segmenter.labels)).to(segmenter.device), 0
+    with processes.together() as fault_elsewhere:
+        for sample in _one_ahead(dataset, mine):
+            prediction = predict_mask(segmenter, sample.image, tile=tile, flip=flip)
+            truth = torch.from_numpy(sample.mask).to(segmenter.device)
+            matrix.update(prediction[None], truth[None])
+            done += 1
+            if progress is not None:
+                progress(done, len(mine))
+            if fault_elsewhere():
+                break
+    if not processes.alike(len(dataset)):
+        raise DataError(
+            f"{dataset.name}, split {dataset.split}: {len(dataset)} images here, and another "
+            "number for other processes: give all of them the same files"
+        )
+    # The state itself: compute() would gather it by a way of torchmetrics' own.
+    images, *cells = processes.add_up([done, *matrix.matrix.flatten().tolist()])
     how = f"tiles of {tile} pixels" if tile else "whole images"
     report = Report.from_matrix(
-        matrix.compute(),
+        torch.tensor(cells).view_as(matrix.matrix),
         segmenter.labels,
-        images=len(dataset),
+        images=images,
         dataset=dataset.name,
         split=dataset.split,
         how=how + (", with the mirrored image" if flip else ""),
@@ -164,13 +181,13 @@ def percent(share: float | None, none: str = "-") -> str:
     return none if share is None else f"{100 * share:.1f} %"
 
 
-def _one_ahead(dataset: Dataset) -> Iterator[Sample]:
-    """The samples in order; while one is worked on, a thread reads the next, and no more."""
+def _one_ahead(dataset: Dataset, places: Sequence[int]) -> Iterator[Sample]:
+    """The samples at these places; while one is worked on, a thread reads the next, and no more."""
     with ThreadPoolExecutor(1) as reader:
-        coming = reader.submit(dataset.__getitem__, 0) if len(dataset) else None
-        for index in range(len(dataset)):
-            assert coming is not None
+        coming = reader.submit(dataset.__getitem__, places[0]) if places else None
+        for after in (*places[1:], None):
+            if coming is None:
+                return
             sample = coming.result()
-            if index + 1 < len(dataset):
-                coming = reader.submit(dataset.__getitem__, index + 1)
+            coming = None if after is None else reader.submit(dataset.__getitem__, after)
             yield sample

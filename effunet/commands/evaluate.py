@@ -1,10 +1,13 @@
-"""`effunet evaluate`: a segmenter on a split of a dataset -> table, metrics.json, a picture."""
+"""`effunet evaluate`: a segmenter on a split of a dataset -> table, metrics.json, a picture.
+
+Processes of torchrun share the images; the first one alone prints, draws and writes.
+"""
 
 import json
 import sys
 from argparse import Namespace
 
-from effunet import artifact
+from effunet import artifact, processes
 from effunet.commands.outputs import prepare_folder
 from effunet.commands.terminal import console, progress, shown
 
@@ -14,12 +17,17 @@ PICTURED = 5
 
 def run(arguments: Namespace) -> int:
     """Measure, print the table (or JSON alone), and write the files where --out says."""
+    with processes.joined():
+        return _run(arguments)
+
+
+def _run(arguments: Namespace) -> int:
     # A wrong model or dataset is told at once, before torch takes its seconds to load.
     artifact.inspect(arguments.model)
     from effunet.data.dataset import open_dataset
 
     dataset = open_dataset(arguments.data, arguments.split, arguments.root)
-    for notice in dataset.notices:
+    for notice in dataset.notices if processes.is_first() else ():
         print(f"effunet: {shown(notice)}", file=sys.stderr)
 
     from effunet.evaluate import check_fit, evaluate
@@ -27,13 +35,15 @@ def run(arguments: Namespace) -> int:
     from effunet.pictures import Row, png, sheet
     from effunet.segmenter import Segmenter
 
-    segmenter = Segmenter.load(arguments.model, arguments.device)
+    segmenter = Segmenter.load(arguments.model, processes.device(arguments.device))
     check_fit(segmenter, dataset)
-    if arguments.out:
+    if arguments.out and processes.is_first():
         prepare_folder(arguments.out)
     tile, flip = arguments.tile, arguments.flip
-    with progress(f"{dataset.name} {dataset.split}") as tell:
+    with progress(f"{dataset.name} {dataset.split}", shows=processes.is_first()) as tell:
         report = evaluate(segmenter, dataset, tile=tile, flip=flip, progress=tell)
+    if not processes.is_first():
+        return 0
 
     out = console()
     if arguments.json:

@@ -24,9 +24,9 @@ def console() -> Console:
 
 
 @contextmanager
-def progress(what: str) -> Generator[Callable[[int, int], None]]:
-    """A function of (done, all) that draws a bar on standard error if that is a terminal."""
-    if not sys.stderr.isatty():
+def progress(what: str, shows: bool = True) -> Generator[Callable[[int, int], None]]:
+    """A function of (done, all) that draws a bar on standard error, if that is a terminal."""
+    if not shows or not sys.stderr.isatty():
         yield lambda done, total: None
         return
     # Imported here: `info` draws no bar and starts sooner.

@@ -92,9 +92,11 @@ def make(folder: Path, config: Config) -> Path:
     """Make the folder with its config.yaml, or tidy the one to resume; point runs/latest to it.
 
     Returns:
-        The folder; for a run without a name the next free one, should another run have been faster.
+        The folder, which has a higher number than it was given where another run, one of a sweep
+        perhaps, has meanwhile taken that.
 
     Raises:
+        UsageError: the chosen name has meanwhile been taken.
         ResourceError: no permission, no space.
     """
     if not machine.is_first():

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from hydra import main as hydra_main
@@ -17,11 +17,16 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from effunet.errors import EffunetError, UsageError
+from effunet.errors import UsageError
 from effunet.training.config import to_config, to_plain
-from effunet.training.overrides import check, conf_folder, resume
+from effunet.training.overrides import check, conf_folder, plan, resume
 from effunet.training.schema import Config
+from effunet.training.sweep import Job, sweep, this_process
 
+MULTIRUN = ("--multirun", "-m")
+"""Hydra's option for a sweep."""
+NO_SWEEP = ("--cfg", "-c", "--info", "-i", "--run", "-r")
+"""Its options for something else."""
 VALUE_OPTIONS = (
     *("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp"),
     *("--cfg", "-c", "--package", "-p", "--experimental-rerun"),
@@ -29,18 +34,9 @@ VALUE_OPTIONS = (
 """Hydra's options that take the next word as their value."""
 SWITCHES = (
     *("--help", "-h", "--hydra-help", "--version", "--info", "-i", "--resolve"),
-    *("--run", "-r", "--multirun", "-m", "--shell-completion", "-sc"),
+    *("--run", "-r", *MULTIRUN, "--shell-completion", "-sc"),
 )
 """Hydra's options without one."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How one job of a sweep ended: its folder and best mIoU, or its error."""
-
-    run: str
-    miou: float | None = None
-    error: EffunetError | None = None
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -48,17 +44,25 @@ def main(arguments: Sequence[str]) -> int:
 
     Raises:
         UsageError: a word at fault, before anything is read or made.
-        EffunetError: the training's own, when there is one; a sweep goes on with its other jobs.
+        EffunetError: the training's own; a sweep goes on with its other jobs (sweep.py).
     """
+    program = sys.argv[: len(sys.argv) - len(arguments)]
     arguments = [argument for argument in arguments if argument != "--debug"]
-    multirun = any(argument in ("-m", "--multirun") for argument in arguments)
+    multirun = any(argument in MULTIRUN for argument in arguments)
     prepare()
     options, overrides = _split(arguments)
-    check(overrides, multirun, _option(options, "--config-dir", "-cd"))
+    for option in options:
+        if multirun and option.partition("=")[0] in NO_SWEEP:
+            raise UsageError(f"{option}: does not go with -m: leave out one of them")
+    config_dir = _option(options, "--config-dir", "-cd")
+    check(overrides, multirun, config_dir)
     # Where Hydra reads its words; it knows no option between two overrides.
     own, sys.argv = sys.argv, [sys.argv[0], *options, *overrides]
     try:
-        return _run_hydra(multirun, own)
+        if multirun:
+            return _sweep(*plan(overrides, config_dir), program, options)
+        _train(own)
+        return 0
     finally:
         sys.argv = own
 
@@ -96,8 +100,8 @@ def _option(arguments: Sequence[str], *names: str) -> str | None:
     return None
 
 
-def _fit(composed: DictConfig) -> Outcome:
-    """Fit one composed config; the heavy imports start here."""
+def run_of(composed: DictConfig) -> Any:
+    """Return the Run of one composed config; the heavy imports start here."""
     if composed.resume is None:
         config = to_config(composed)
     else:
@@ -111,44 +115,45 @@ def _fit(composed: DictConfig) -> Outcome:
             print(f"notice    resume_force: {line}")
     from effunet.training.run import Run
 
-    run = Run.from_config(config)
-    scores = run.fit().metadata.get("scores") or {}
-    return Outcome(str(run.folder), scores.get("miou"))
+    return Run.from_config(config)
 
 
-def _run_hydra(multirun: bool, own: list[str]) -> int:
-    """Let Hydra compose and call once per job; a job that fails does not stop the others."""
-    outcomes: list[Outcome] = []
-    stopped: list[Exception] = []
+def _train(own: list[str]) -> None:
+    """Let Hydra compose one training, and fit it."""
+    faults: list[Exception] = []
 
     def job(composed: DictConfig) -> None:
-        if stopped:
-            return
         # Lightning starts the processes of further devices with the program's own words.
         sys.argv = own
         # Faults are kept and raised behind Hydra's back, which would print lines of its own.
         try:
-            outcomes.append(_fit(composed))
-        except EffunetError as error:
-            outcomes.append(Outcome(str(error), error=error))
-            if multirun:
-                print(f"effunet: {error}", file=sys.stderr)
+            run_of(composed).fit()
         except Exception as error:
-            stopped.append(error)
+            faults.append(error)
 
+    _hydra(job)
+    if faults:
+        raise faults[0]
+
+
+def _sweep(folder: Path, planned: list[list[str]], program: list[str], options: list[str]) -> int:
+    """Let Hydra compose and launch each job of a sweep."""
+    job = Job(
+        run_of,
+        folder,
+        home=Path.cwd(),
+        program=tuple(program),
+        options=tuple(option for option in options if option not in MULTIRUN),
+        process=this_process(),
+    )
+    # Named here once: a default name is made of the time, which another process reads differently.
+    quoted = str(folder).replace("\\", "\\\\").replace("'", "\\'")
+    sys.argv.append(f"hydra.sweep.dir='{quoted}'")
+    return sweep(folder, planned, lambda: _hydra(job))
+
+
+def _hydra(job: Callable[[DictConfig], None]) -> None:
     # Hydra's own shortened error text would hide where one of our bugs came from.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     task: Any = hydra_main(str(conf_folder()), "config", version_base="1.3")(job)
     task()
-    if stopped:
-        raise stopped[0]
-    errors = [outcome.error for outcome in outcomes if outcome.error is not None]
-    if not multirun:
-        if errors:
-            raise errors[0]
-        return 0
-    print("\nmIoU    run")
-    for outcome in outcomes:
-        score = "n/a" if outcome.miou is None else f"{outcome.miou:.4f}"
-        print(f"{'failed' if outcome.error else score:6s}  {outcome.run}")
-    return max((error.exit_code for error in errors), default=0)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
+from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,23 @@ from effunet.errors import UsageError
 from effunet.training.config import known_keys, nearest, to_config
 from effunet.training.resume import resumed
 from effunet.training.schema import Config
+
+PARENT = "hydra_plugins"
+PLUGINS = {
+    "hydra/launcher": {
+        "joblib": "hydra-joblib-launcher",
+        "submitit_local": "hydra-submitit-launcher",
+        "submitit_slurm": "hydra-submitit-launcher",
+        "ray": "hydra-ray-launcher",
+        "ray_aws": "hydra-ray-launcher",
+    },
+    "hydra/sweeper": {
+        "ax": "hydra-ax-sweeper",
+        "nevergrad": "hydra-nevergrad-sweeper",
+        "optuna": "hydra-optuna-sweeper",
+    },
+}
+"""Hydra's parts that do not come with it, and the package that brings each."""
 
 
 def conf_folder() -> Path:
@@ -41,11 +60,13 @@ def check(arguments: Sequence[str], multirun: bool, config_dir: str | None = Non
     overrides = [_parse(word) for word in arguments]
     for override in overrides:
         _check_key(override, config_dir)
+        _check_plugin(override)
         if override.is_sweep_override() and not multirun:
             raise UsageError(
                 f"{override.input_line}: several values are a sweep: add -m, or quote the value"
             )
     _check_init(overrides)
+    _check_name(overrides)
     for lines in _each_choice(overrides):
         composed = _compose(lines, config_dir)
         if isinstance(composed.resume, str):
@@ -79,6 +100,21 @@ def resume(
     return resumed(folder, words, plain)
 
 
+def plan(arguments: Sequence[str], config_dir: str | None = None) -> tuple[Path, list[list[str]]]:
+    """Return the folder of a checked sweep, and the overrides of each of its jobs in order.
+
+    The jobs are those of Hydra's own sweeper; where another one, or keys of a config file, decide
+    what is swept, they are not known before, and the list is empty.
+    """
+    overrides = [_parse(word) for word in arguments]
+    composed = _compose(_each_choice(overrides)[0], config_dir, hydra=True).hydra
+    jobs: list[list[str]] = []
+    if composed.runtime.choices["hydra/sweeper"] == "basic" and not composed.sweeper.params:
+        swept = {o.get_key_element(): _values(o) for o in overrides if not _of_hydra(o)}
+        jobs = [list(words) for words in product(*swept.values())]
+    return Path(composed.sweep.dir).absolute(), jobs
+
+
 def _parse(word: str) -> Override:
     try:
         return OverridesParser.create().parse_override(word)
@@ -102,7 +138,10 @@ def _groups(config_dir: str | None) -> dict[str, list[str]]:
 def _check_key(override: Override, config_dir: str | None) -> None:
     """Refuse a key that the schema does not hold, and every way of adding or deleting one."""
     name = override.key_or_group
-    if name.split(".")[0].split("/")[0] == "hydra":
+    if _of_hydra(override):
+        # Hydra builds its own parts of what this key names: any program could be run by it.
+        if "_target_" in (override.input_line or ""):
+            raise UsageError(f"{override.input_line}: unknown key: _target_ is never followed")
         return
     groups, known = _groups(config_dir), list(known_keys())
     if override.is_add() or override.is_delete() or override.package is not None:
@@ -134,6 +173,32 @@ def _check_option(override: Override, options: list[str]) -> None:
         )
 
 
+def _check_plugin(override: Override) -> None:
+    """Refuse a launcher or sweeper of Hydra that is unknown or not installed."""
+    installs = PLUGINS.get(override.key_or_group)
+    name = override.value()
+    if installs is None or name == "basic":
+        return
+    if not isinstance(name, str) or name not in installs:
+        raise UsageError(f"{override.input_line}: {nearest(str(name), ['basic', *installs])}")
+    package = installs[name]
+    if not (find_spec(PARENT) and find_spec(f"{PARENT}.{package.replace('-', '_')}")):
+        what = "'effunet[joblib]'" if name == "joblib" else package
+        raise UsageError(f"{override.input_line}: not installed: pip install {what}")
+
+
+def _check_name(overrides: Sequence[Override]) -> None:
+    """Refuse one name for several runs, of which the first job would take it."""
+    several = any(override.is_sweep_override() for override in overrides)
+    for override in overrides:
+        named = override.key_or_group == "name" and override.value() is not None
+        if named and several and not override.is_sweep_override():
+            raise UsageError(
+                f"{override.input_line}: every job of a sweep is a run with a name of its own:"
+                " leave it out, or sweep over names, too"
+            )
+
+
 def _check_init(overrides: Sequence[Override]) -> None:
     """A segmenter brings its decoder; here alone a word differs from a dataset's recipe for it."""
     if "init_from" not in [override.key_or_group for override in overrides]:
@@ -153,14 +218,7 @@ def _each_choice(overrides: Sequence[Override]) -> list[list[str]]:
     """
     choices: list[list[str]] = []
     for override in overrides:
-        if override.is_sweep_override() and override.is_choice_sweep():
-            values = list(override.sweep_string_iterator())
-            choices.append([f"{override.key_or_group}={value}" for value in values])
-        elif override.is_sweep_override():
-            values = [str(value) for value in override.sweep_iterator()]
-            choices.append([f"{override.key_or_group}={value}" for value in values[:1]])
-        else:
-            choices.append([override.input_line or ""])
+        choices.append(_values(override))
     first = [lines[0] for lines in choices]
     swept = [
         [*first[:place], line, *first[place + 1 :]]
@@ -170,7 +228,26 @@ def _each_choice(overrides: Sequence[Override]) -> list[list[str]]:
     return [first, *swept]
 
 
-def _compose(lines: Sequence[str], config_dir: str | None) -> DictConfig:
+def _values(override: Override) -> list[str]:
+    """Return the override once for each value that it sweeps over, in Hydra's order."""
+    if not override.is_sweep_override():
+        return [override.input_line or ""]
+    try:
+        values = list(override.sweep_string_iterator())
+    except (HydraException, TypeError, AttributeError) as error:
+        raise UsageError(
+            f"{override.input_line}: its values cannot be listed before the first job: write them"
+            " as a,b,c or range(start,stop,step)"
+        ) from error
+    return [f"{override.get_key_element()}={value}" for value in values]
+
+
+def _of_hydra(override: Override) -> bool:
+    """Return whether a key is one of Hydra's own."""
+    return override.key_or_group.split(".")[0].split("/")[0] == "hydra"
+
+
+def _compose(lines: Sequence[str], config_dir: str | None, *, hydra: bool = False) -> DictConfig:
     path = [f"hydra.searchpath=[{Path(config_dir).resolve()}]"] if config_dir else []
     # Within a job Hydra is already there, and knows where its configs lie.
     inside = GlobalHydra.instance().is_initialized()
@@ -179,7 +256,7 @@ def _compose(lines: Sequence[str], config_dir: str | None) -> DictConfig:
     )
     try:
         with place:
-            return compose("config", [*path, *lines], return_hydra_config=False)
+            return compose("config", [*path, *lines], return_hydra_config=hydra)
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         text = " ".join(str(error).split())
         raise UsageError(f"cannot compose the config from {' '.join(lines)}: {text}") from error

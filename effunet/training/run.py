@@ -5,7 +5,7 @@ config --> datasets, checked --> network, loss, loader --> Lightning --> runs/NA
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,8 +73,11 @@ class Run:
             print(f"notice    {notice}")
         return cls(config, train, val, folder, weights)
 
-    def fit(self) -> Segmenter:
+    def fit(self, started: Callable[[Path], None] = lambda _: None) -> Segmenter:
         """Train, write the run folder, and return the best segmenter by the monitored score.
+
+        Args:
+            started: called by the first process with the folder, once it is there.
 
         Raises:
             ModelError: encoder.weights do not fit, or the checkpoint to resume is refused.
@@ -109,6 +112,8 @@ class Run:
         if config.channels_last:
             network.to(memory_format=torch.channels_last)
         folder = run_folder.make(self.folder, config)
+        if machine.is_first():
+            started(folder)
         record = Record(folder, config, self.val, per_epoch, network.plan.to_plain())
         watch = Watch(milestones.total)
         with Stop(speaks=machine.is_first()) as stop, machine.quiet():

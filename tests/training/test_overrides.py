@@ -8,7 +8,7 @@ import pytest
 
 from effunet.errors import UsageError
 from effunet.training.launch import prepare
-from effunet.training.overrides import check
+from effunet.training.overrides import check, plan
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -97,6 +97,9 @@ WRONG = {
     "network=smp network.architecture=UPerNet batch_size=1": "UPerNet's global pooling",
     "init_from=runs/x decoder.widths=[8,8,8,8,8]": "leave out decoder.widths=[8,8,8,8,8]",
     "init_from=runs/x encoder.weights=w": "leave out encoder.weights",
+    "hydra/launcher=joblob": "did you mean joblib?",
+    "hydra.launcher._target_=os.system": "_target_ is never followed",
+    "+hydra.callbacks={x:{_target_:os.system}}": "_target_ is never followed",
 }
 
 
@@ -139,7 +142,9 @@ def test_a_path_with_spaces_and_equal_signs_passes_when_quoted():
     check(["dataset.root='/my data/a=b'"], multirun=False)
 
 
-@pytest.mark.parametrize("line", ["encoder=b0,b9", "optim.lr=1e-3,abc", "seed=1,-2"])
+@pytest.mark.parametrize(
+    "line", ["encoder=b0,b9", "optim.lr=1e-3,abc", "seed=1,-2", "seed=range(2,-2,-1)"]
+)
 def test_each_value_of_a_sweep_is_checked_before_the_first_job(line: str):
     with pytest.raises(UsageError):
         check([line], multirun=True)
@@ -147,6 +152,55 @@ def test_each_value_of_a_sweep_is_checked_before_the_first_job(line: str):
 
 def test_a_sweep_over_right_values_passes():
     check(["encoder=b0,b1,b2", "seed=1,2"], multirun=True)
+
+
+def test_a_sweep_over_whole_experiments_is_checked_file_by_file(tmp_path: Path):
+    (tmp_path / "experiment").mkdir()
+    for name, text in {"fine": "optim: {lr: 1}", "wrong": "optim: {lr: -1}"}.items():
+        file = tmp_path / "experiment" / f"{name}.yaml"
+        file.write_text(f"# @package _global_\n{text}\n")
+    words = ["experiment=fine,wrong", "seed=range(1,4)"]
+    with pytest.raises(UsageError, match=r"experiment=wrong.*optim\.lr"):
+        check(words, multirun=True, config_dir=str(tmp_path))
+    check(["experiment=fine", words[1]], multirun=True, config_dir=str(tmp_path))
+
+
+def test_what_cannot_be_listed_before_the_first_job_is_refused():
+    with pytest.raises(UsageError, match=r"optim.lr=interval\(0.1,1\): .* write them"):
+        check(["optim.lr=interval(0.1,1)"], multirun=True)
+
+
+def test_one_name_for_several_jobs_is_refused_before_the_first_takes_it():
+    with pytest.raises(UsageError, match=r"name=mine: .* leave it out"):
+        check(["name=mine", "seed=1,2"], multirun=True)
+    check(["name=one,two"], multirun=True)
+    check(["name=mine", "seed=1"], multirun=True)
+
+
+@pytest.mark.parametrize(
+    ("word", "install"),
+    [
+        ("hydra/launcher=joblib", "pip install 'effunet[joblib]'"),
+        ("hydra/launcher=ray", "pip install hydra-ray-launcher"),
+        ("hydra/launcher=submitit_slurm", "pip install hydra-submitit-launcher"),
+        ("hydra/sweeper=optuna", "pip install hydra-optuna-sweeper"),
+    ],
+)
+def test_a_launcher_that_is_not_installed_is_told_with_what_installs_it(
+    word: str, install: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("effunet.training.overrides.find_spec", lambda name: None)
+    with pytest.raises(UsageError) as caught:
+        check([word, "seed=1,2"], multirun=True)
+    assert str(caught.value) == f"{word}: not installed: {install}"
+
+
+def test_the_jobs_of_a_sweep_are_known_before_it_starts():
+    folder, jobs = plan(["seed=1,2", "encoder=b3", "optim.lr=range(1,3)", "hydra.sweep.dir=x"])
+    assert folder == Path("x").absolute()
+    assert jobs == [
+        [f"seed={seed}", "encoder=b3", f"optim.lr={lr}"] for seed in (1, 2) for lr in (1, 2)
+    ]
 
 
 def test_the_program_ends_with_2_and_no_traceback_and_leaves_nothing(tmp_path: Path):

@@ -265,18 +265,6 @@ def test_a_device_that_is_not_there_is_refused_before_anything_is_made(
     assert tree_digest(home) == before
 
 
-def test_a_sweep_goes_on_behind_a_job_that_fails_and_ends_with_its_code(
-    home: Path, capsys: pytest.CaptureFixture[str]
-):
-    words = ["-m", "dataset.root=nowhere,data", "max_steps=1"]
-    assert main(["train", *WORDS, *words]) == 3
-    out, err = capsys.readouterr()
-    table = out[out.index("mIoU    run") :].splitlines()
-    assert table[1].startswith("failed  nowhere does not exist")
-    assert re.fullmatch(r"0\.\d{4}  runs/folder-phi-\d+", table[2])
-    assert err.count("\n") == 1 and err.startswith("effunet: nowhere")
-
-
 def test_a_call_leaves_the_words_of_the_program_as_they_were(
     monkeypatch: pytest.MonkeyPatch, home: Path
 ):
