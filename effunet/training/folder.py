@@ -36,6 +36,7 @@ def choose(config: Config) -> Path:
         return folder.parent / folder.readlink() if folder.is_symlink() else folder
     if config.name is None:
         stem = f"{config.dataset.name}-{config.encoder.name}"
+        stem += f"-{config.debug}" if config.debug else ""
         return next(f for number in count(1) if not (f := RUNS / f"{stem}-{number}").exists())
     folder = RUNS / config.name
     if folder.parent != RUNS or config.name in ("..", LATEST) or len(folder.name.encode()) > 255:

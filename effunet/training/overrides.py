@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from effunet.errors import UsageError
 from effunet.training.config import known_keys, nearest, to_config
+from effunet.training.loggers import require_loggers
 
 RESUMABLE = ("resume", "num_workers")
 """Keys that may stand beside resume=: they do not shape what is learnt."""
@@ -45,7 +46,8 @@ def check(arguments: Sequence[str], multirun: bool, config_dir: str | None = Non
             )
     _check_resume(overrides)
     for lines in _each_choice(overrides):
-        to_config(_compose(lines, config_dir), " ".join(lines) or "conf/config.yaml")
+        config = to_config(_compose(lines, config_dir), " ".join(lines) or "conf/config.yaml")
+        require_loggers(config.loggers)
 
 
 def _parse(word: str) -> Override:

@@ -10,8 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +20,14 @@ from torch import Tensor
 
 from effunet.artifact import write
 from effunet.data.dataset import Dataset
+from effunet.data.faults import Skipped
+from effunet.errors import EffunetError
 from effunet.evaluate import Report
 from effunet.infer import predict_mask
 from effunet.metrics import Scores
 from effunet.pictures import Row, curves, png, sheet
 from effunet.segmenter import Segmenter
+from effunet.training.forgiving import Forgiving
 from effunet.training.module import Training
 from effunet.training.schema import Config
 
@@ -35,12 +37,22 @@ LAST = Path("checkpoints") / "last.ckpt"
 class Record(pl.Callback):
     """Writes the run folder; holds the history, so that a resumed run writes the same files."""
 
-    def __init__(self, folder: Path, config: Config, val: Dataset, steps_per_epoch: int) -> None:
-        """Record into `folder`; `val` gives the pictures and the class names."""
+    def __init__(
+        self,
+        folder: Path,
+        config: Config,
+        val: Dataset,
+        steps_per_epoch: int,
+        skipped: Skipped | None = None,
+    ) -> None:
+        """Record into `folder`; `val` gives pictures and class names, `skipped` its gaps."""
         self.folder = folder
         self.config = config
         self.val = val
         self.steps_per_epoch = steps_per_epoch
+        self.skipped = skipped
+        self.forgiving = Forgiving(folder)
+        self.pictures: list[Row] = []  # of the latest validation that drew some
         self.rows: list[dict[str, float | int | None]] = []
         self.best: float | None = None
         self.report: Report | None = None
@@ -62,13 +74,19 @@ class Record(pl.Callback):
         report = self._report(matrix)
         row = self._row(report.scores, module, trainer)
         self.rows.append(row)
-        write(self.folder / "metrics.csv", _csv(self.rows).encode())
+        with self.forgiving.writing("metrics.csv"):
+            write(self.folder / "metrics.csv", _csv(self.rows).encode())
         segmenter = Segmenter(module.network, self.val.labels, self._facts(report))
-        if self._is_best(row):
+        best = self._is_best(row)
+        if best or self.config.loggers:
+            training = module.training
+            self.pictures = self._pictures(segmenter)
+            module.train(training)
+        if best:
             self.report = report
             segmenter.save(self.folder / "segmenter.safetensors")
             report.save(self.folder)
-            self._draw(segmenter, module)
+            self._draw()
 
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
@@ -97,7 +115,7 @@ class Record(pl.Callback):
         return Report.from_matrix(
             matrix,
             self.val.labels,
-            images=len(self.val),
+            images=len(self.val) - len(self.skipped or ()),
             dataset=self.val.name,
             split=self.val.split,
         )
@@ -141,34 +159,28 @@ class Record(pl.Callback):
             "scores": {name: plain[name] for name in shown},
         }
 
-    def _draw(self, segmenter: Segmenter, module: Training) -> None:
+    def _draw(self) -> None:
         """Refresh the pictures."""
-        training = module.training
-        with self._forgiving():
-            picture = sheet(self._pictures(segmenter), self.val.labels)
-            write(self.folder / "predictions.png", png(picture))
+        if self.pictures:
+            with self.forgiving.writing("predictions.png"):
+                picture = sheet(self.pictures, self.val.labels)
+                write(self.folder / "predictions.png", png(picture))
         self._curves()
-        module.train(training)
 
     def _pictures(self, segmenter: Segmenter) -> list[Row]:
         rows: list[Row] = []
         for index in _spread(len(self.val), 4):
-            sample = self.val[index]
+            try:
+                sample = self.val[index]
+            except (EffunetError, OSError):
+                continue  # told where the training met it
             prediction = predict_mask(segmenter, sample.image).cpu().numpy()
             rows.append(Row(sample.name, sample.image, sample.mask, prediction))
         return rows
 
     def _curves(self) -> None:
-        with self._forgiving():
+        with self.forgiving.writing("curves.png"):
             curves(self.rows, self.folder / "curves.png")
-
-    @contextmanager
-    def _forgiving(self) -> Generator[None]:
-        """A full disk costs a picture, never the training."""
-        try:
-            yield
-        except OSError as error:
-            print(f"notice    {self.folder}: no picture this time: {error}", flush=True)
 
 
 def _finite(value: float) -> float | None:

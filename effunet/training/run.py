@@ -21,6 +21,9 @@ from effunet.segmenter import Segmenter
 from effunet.training import folder as run_folder
 from effunet.training import machine
 from effunet.training.checkpoint import AtomicCheckpointIO
+from effunet.training.debug import debug_config, debug_datasets, debug_network
+from effunet.training.journal import Journal
+from effunet.training.loggers import require_loggers
 from effunet.training.module import Training
 from effunet.training.parts import augment_of, crop_of, loss_of, network_of
 from effunet.training.progress import Watch, announce, conclude
@@ -46,6 +49,8 @@ class Run:
             DataError: the dataset is missing or faulty; the text says what mends it.
             ResourceError: the machine lacks the device that is asked for.
         """
+        require_loggers(config.loggers)
+        config = debug_config(config)
         machine.require(config)
         folder, data = run_folder.choose(config), config.dataset
         root = Path(data.root) if data.root is not None else None
@@ -54,13 +59,14 @@ class Run:
             for split in (data.train_split, data.val_split)
         )
         loss_of(config, len(train.labels))
-        _check_batch(config, train)
+        chosen, measured = debug_datasets(config, train, val)
+        _check_batch(config, chosen)
         notices = [*train.notices, *val.notices]
         if data.check != "none":
             notices += require(train, val, everything=data.check == "all")
         for notice in dict.fromkeys(notices) if machine.is_first() else ():
             print(f"notice    {notice}")
-        return cls(config, train, val, folder)
+        return cls(config, chosen, measured, folder)
 
     def fit(self) -> Segmenter:
         """Train, write the run folder, and return the best segmenter by the monitored score.
@@ -80,11 +86,14 @@ class Run:
             batch_size=config.batch_size,
             num_workers=machine.workers(config),
             seed=config.seed,
+            skip=config.dataset.on_error == "skip",
+            notify=_say_first,
         )
         per_epoch = data.batches_per_epoch(processes)
         total = config.max_steps or config.max_epochs * per_epoch
         classes = len(self.train.labels)
         network = network_of(config, classes, self.train.channels)
+        debug_network(config, network)
         checkpoint = None
         if config.resume is not None:
             checkpoint = run_folder.checkpoint(self.folder, total, network.plan, self.train)
@@ -94,10 +103,11 @@ class Run:
 
         module = Training(network, loss_of(config, classes), config.optim, total, config.seed)
         run_folder.make(self.folder, config)
-        record = Record(self.folder, config, self.val, per_epoch)
+        record = Record(self.folder, config, self.val, per_epoch, data.skipped_val)
         watch = Watch(record, total)
-        with machine.quiet():
-            trainer = self._trainer(total, per_epoch * config.val_every, [record, watch])
+        journal = Journal(record, watch)
+        with machine.quiet(), journal:
+            trainer = self._trainer(total, per_epoch * config.val_every, [record, watch, journal])
             if config.channels_last:
                 network.to(memory_format=torch.channels_last)
             announce(self.folder, config, network, self.train, self.val, total, trainer)
@@ -106,6 +116,8 @@ class Run:
         folder = trainer.strategy.broadcast(self.folder)
         if machine.is_first():
             conclude(folder, config, record)
+            for line in (*data.skipped_train.summary(), *data.skipped_val.summary()):
+                print(line)
         return Segmenter.load(folder)
 
     def _trainer(self, total: int, val_every: int, callbacks: list[pl.Callback]) -> pl.Trainer:
@@ -161,6 +173,11 @@ class Run:
                 f"the device's memory is full: try batch_size={half},"
                 " encoder.checkpointing=true or a smaller dataset.crop"
             ) from error
+
+
+def _say_first(line: str) -> None:
+    if machine.is_first():
+        print(line, flush=True)
 
 
 def _check_batch(config: Config, train: Dataset) -> None:

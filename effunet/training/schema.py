@@ -89,6 +89,12 @@ class Data:
         " a seeded sample of a large one, `all` opens every pair, `none` trusts you",
         choices=("auto", "all", "none"),
     )
+    on_error: str = key(
+        "raise",
+        "an image that cannot be read in mid-training: `raise` ends the run, `skip` steps over up"
+        " to 1 % of a split (at least one image) and says so",
+        choices=("raise", "skip"),
+    )
 
 
 @dataclass
@@ -187,6 +193,17 @@ class Config:
         "miou",
         "validation score that picks the segmenter kept",
         choices=("miou", "pixel_accuracy", "mean_accuracy", "val_loss"),
+    )
+    loggers: list[str] = key(
+        [],
+        "where to log beside metrics.csv; each needs its package, `effunet[tensorboard]` and so on",
+        choices=("tensorboard", "wandb", "mlflow"),
+    )
+    debug: str | None = key(
+        None,
+        "`overfit` learns up to 8 images by heart, which proves labels, loss and network; `fast` is"
+        " 2 steps and a validation of 2 images; empty: a real training",
+        choices=("overfit", "fast"),
     )
     name: str | None = key(None, "folder under runs/; empty: dataset-encoder-number")
     resume: str | None = key(
