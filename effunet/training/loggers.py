@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import UInt8
 from numpy import ndarray
@@ -45,6 +45,7 @@ def require_loggers(names: Sequence[str]) -> None:
             )
 
 
+@runtime_checkable
 class Logger(Protocol):
     """What each of them can do; any exception switches it off."""
 

@@ -48,6 +48,13 @@ WRONG = {
     "seed=[1": "quotes",
     "hydra.foo=1": "hydra.foo",
     "name=a=b": "quotes",
+    "loggers=[tensorbord]": "did you mean tensorboard?",
+    "loggers=tensorboard": "loggers",
+    "loggers=[csv]": "must be one of tensorboard, wandb, mlflow",
+    "debug=overfitt": "did you mean overfit?",
+    "debug=true": "must be one of overfit, fast",
+    "dataset.on_error=ignore": "must be one of raise, skip",
+    "dataset.on_eror=skip": "dataset.on_error",
     "resume=runs/x optim.lr=1": "leave out optim.lr=1",
 }
 
@@ -75,6 +82,7 @@ def test_a_wrong_word_is_told_in_one_line_with_its_mend(line: str):
         "encoder=phi encoder.phi=1.5",
         "max_steps=null",
         "loss=dice augment=none",
+        "debug=fast loggers=[tensorboard] dataset.on_error=skip",
     ],
 )
 def test_right_words_pass(line: str):
