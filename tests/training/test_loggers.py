@@ -258,6 +258,7 @@ def test_a_resumed_run_keeps_its_id_at_wandb(home: Path, monkeypatch: pytest.Mon
     ]
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # its own
 def test_a_real_wandb_run_without_a_network_leaves_its_files_in_the_run_folder(home: Path):
     pytest.importorskip("wandb")
     opened = open_loggers(config_of("wandb"), home)
@@ -269,6 +270,7 @@ def test_a_real_wandb_run_without_a_network_leaves_its_files_in_the_run_folder(h
     assert list(home.glob("wandb/offline-run-*/*.wandb"))
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # its own
 def test_a_real_mlflow_run_is_read_back_and_gone_on_with(home: Path):
     MlflowClient = pytest.importorskip("mlflow").MlflowClient
     run = home / "runs" / "one"
