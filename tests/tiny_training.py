@@ -61,10 +61,15 @@ def do_at(monkeypatch: pytest.MonkeyPatch, hook: str, times: int, act: Callable[
     monkeypatch.setattr(Watch, hook, both)
 
 
-def stop_at(monkeypatch: pytest.MonkeyPatch, hook: str, times: int) -> None:
-    """Raise there what nobody has foreseen."""
+def stop_at(
+    monkeypatch: pytest.MonkeyPatch,
+    hook: str,
+    times: int,
+    error: Callable[[], BaseException] = Stop,
+) -> None:
+    """Raise there what nobody has foreseen, or another error."""
 
     def act() -> None:
-        raise Stop
+        raise error()
 
     do_at(monkeypatch, hook, times, act)

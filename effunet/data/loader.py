@@ -1,7 +1,7 @@
 """Datasets in, batches of tensors out, each a function of (seed, position); speaks Lightning."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Protocol, TypedDict, runtime_checkable
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NotRequired, Protocol, TypedDict, runtime_checkable
 
 import cv2
 import numpy as np
@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from effunet.data.augment import Augment
+from effunet.data.faults import Fault, Patience, Skipped, may_be_skipped, skip_limit
 from effunet.data.sampling import EveryOnce, TrainBatches, sample_seed
 from effunet.errors import DataError, EffunetError, UsageError
 
@@ -49,7 +50,16 @@ class Batch(TypedDict):
     index: Int64[Tensor, " B"]  # in the dataset
 
 
+class _Read(TypedDict):
+    """A batch on its way from a worker, with what was skipped for it: index and line."""
+
+    batch: NotRequired[Batch]  # absent when every image of it is skipped
+    faults: list[tuple[int, str]]
+
+
 Item = tuple[np.ndarray, np.ndarray, int]
+Items = tuple[Item | None, list[Fault]]
+"""A sample, or none in its place, and the faults met on the way to it."""
 
 
 class SegmentationData(LightningDataModule):
@@ -69,10 +79,15 @@ class SegmentationData(LightningDataModule):
         num_workers: int = 0,
         val_batch_size: int = 1,
         start_method: str | None = None,
+        skip: bool = False,
+        notify: Callable[[str], None] = print,
     ):
         """Batch sizes are per process; `val_batch_size` above 1 needs images of one size.
 
         `start_method` of the workers is fork, spawn or forkserver; None leaves it to Python.
+        With `skip`, an unreadable training image is replaced by the next one of the dataset, an
+        unreadable validation image is left out; `skipped_train` and `skipped_val` count them, and
+        `notify` takes a line for each. Otherwise the first one ends the iteration.
         """
         super().__init__()
         self.train = train
@@ -81,6 +96,9 @@ class SegmentationData(LightningDataModule):
         self.batch_size = batch_size
         self.val_batch_size = val_batch_size
         self.seed = seed
+        self.skip = skip
+        self.skipped_train = Skipped("training", len(train), notify)
+        self.skipped_val = Skipped("validation", len(val), notify)
         self._options: dict[str, Any] = {
             "num_workers": num_workers,
             "persistent_workers": num_workers > 0,
@@ -96,9 +114,11 @@ class SegmentationData(LightningDataModule):
     def train_dataloader(self) -> "Loader":
         """Augmented crops without end, going on from the trainer's step whenever iterated."""
         return Loader(
-            _Augmented(self.train, self.augment, self.seed),
+            _Augmented(self.train, self.augment, self.seed, self.skip),
             batch_sampler=self._train_batches(*self._process()),
             pin_memory=self._on_cuda(),
+            skipped=self.skipped_train,
+            first_step=self._batches_done,
             **self._options,
         )
 
@@ -106,7 +126,11 @@ class SegmentationData(LightningDataModule):
         """Whole images with their labels as they are, every image once over all processes."""
         batches = EveryOnce(len(self.val), self.val_batch_size, *self._process())
         return Loader(
-            _Whole(self.val), batch_sampler=batches, pin_memory=self._on_cuda(), **self._options
+            _Whole(self.val, self.skip),
+            batch_sampler=batches,
+            pin_memory=self._on_cuda(),
+            skipped=self.skipped_val,
+            **self._options,
         )
 
     def _train_batches(self, rank: int, processes: int) -> TrainBatches:
@@ -133,14 +157,48 @@ class SegmentationData(LightningDataModule):
 
 
 class Loader(DataLoader[Any]):
-    """A DataLoader that raises a worker's fault as it was raised there.
+    """A DataLoader that raises a worker's fault as it was raised there, and counts skipped images.
 
     torch re-raises with the worker's traceback as the message; a user's fault is one line.
     """
 
+    def __init__(
+        self,
+        dataset: "_Augmented | _Whole",
+        *,
+        skipped: Skipped,
+        first_step: Callable[[], int] | None = None,
+        **options: Any,
+    ):
+        """Count into `skipped`; `first_step` is that of the first batch, None outside of steps."""
+        super().__init__(dataset, **options)
+        self.skipped = skipped
+        self.first_step = first_step
+
     def __iter__(self) -> Iterator[Batch]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The batches; raises the EffunetError that reading one of them met."""
-        return _raise_faults(super().__iter__())
+        step = self.first_step() if self.first_step is not None else None
+        return self._batches(super().__iter__(), step)
+
+    def _batches(self, reads: Iterator[Any], step: int | None) -> Iterator[Batch]:
+        for read in reads:
+            if isinstance(read, Fault):
+                raise self._placed(read, step)
+            if isinstance(read, EffunetError):
+                raise read
+            for index, line in read["faults"]:
+                self.skipped.add(index, line)
+            if "batch" in read:
+                yield read["batch"]
+            step = step + 1 if step is not None else None
+
+    def _placed(self, fault: Fault, step: int | None) -> EffunetError:
+        """Return the error with the place of the image, still of its own kind."""
+        error = fault.error
+        place = f"{self.skipped.kind} image {fault.index}"
+        place += f", step {step}" if step is not None else ""
+        error.args = (f"{error} ({place})", *error.args[1:])
+        return error
 
     def state_dict(self) -> dict[str, Any]:
         """Nothing: batches are a function of the step. That it exists tells Lightning so."""
@@ -150,39 +208,55 @@ class Loader(DataLoader[Any]):
         """Nothing to restore."""
 
 
-class _Augmented(TorchDataset[Item | EffunetError]):
-    def __init__(self, pairs: Pairs, augment: Augment, seed: int):
-        self.pairs, self.augment, self.seed = pairs, augment, seed
+class _Augmented(TorchDataset[Items | Fault]):
+    def __init__(self, pairs: Pairs, augment: Augment, seed: int, skip: bool):
+        self.pairs, self.augment, self.seed, self.skip = pairs, augment, seed, skip
+        self.patience = Patience()
 
-    def __getitem__(self, at: tuple[int, int]) -> Item | EffunetError:
+    def __getitem__(self, at: tuple[int, int]) -> Items | Fault:
         epoch, index = at
-        item = _read(self.pairs, index)
-        if isinstance(item, EffunetError):
-            return item
-        image, mask, _ = item
-        return *self.augment(image, mask, sample_seed(self.seed, epoch, index)), index
+        faults: list[Fault] = []
+        read = _read(self.pairs, index, self.patience)
+        # The next one by its index, whichever process asks: all of them agree on it.
+        while isinstance(read, Fault):
+            if not (self.skip and may_be_skipped(read.error)):
+                return read
+            faults.append(read)
+            if len(faults) > skip_limit(len(self.pairs)):
+                return None, faults  # which are too many to go on
+            read = _read(self.pairs, (read.index + 1) % len(self.pairs), self.patience)
+        image, mask, index = read
+        return (*self.augment(image, mask, sample_seed(self.seed, epoch, index)), index), faults
 
 
-class _Whole(TorchDataset[Item | EffunetError]):
-    def __init__(self, pairs: Pairs):
-        self.pairs = pairs
+class _Whole(TorchDataset[Items | Fault]):
+    def __init__(self, pairs: Pairs, skip: bool):
+        self.pairs, self.skip = pairs, skip
+        self.patience = Patience()
 
-    def __getitem__(self, index: int) -> Item | EffunetError:
-        return _read(self.pairs, index)
-
-
-def _read(pairs: Pairs, index: int) -> Item | EffunetError:
-    try:
-        pair = pairs[index]
-    except EffunetError as fault:
-        return fault
-    return pair.image, pair.mask, index
+    def __getitem__(self, index: int) -> Items | Fault:
+        read = _read(self.pairs, index, self.patience)
+        if not isinstance(read, Fault):
+            return read, []
+        return (None, [read]) if self.skip and may_be_skipped(read.error) else read
 
 
-def _collate(items: Sequence[Item | EffunetError]) -> Batch | EffunetError:
-    for item in items:
-        if isinstance(item, EffunetError):
-            return item
+def _read(pairs: Pairs, index: int, patience: Patience) -> Item | Fault:
+    pair = patience(pairs.__getitem__, index)
+    return pair if isinstance(pair, Fault) else (pair.image, pair.mask, index)
+
+
+def _collate(reads: Sequence[Items | Fault]) -> _Read | EffunetError | Fault:
+    items: list[Item] = []
+    faults: list[tuple[int, str]] = []
+    for read in reads:
+        if isinstance(read, Fault):
+            return read
+        item, met = read
+        items += [item] if item is not None else []
+        faults += [(fault.index, str(fault.error)) for fault in met]
+    if not items:
+        return {"faults": faults}
     images, masks, indices = zip(*items, strict=True)
     shapes = sorted({image.shape for image in images})
     if len(shapes) > 1:
@@ -190,18 +264,12 @@ def _collate(items: Sequence[Item | EffunetError]) -> Batch | EffunetError:
             f"a batch needs images of one size and number of channels, got {shapes[0]} and "
             f"{shapes[-1]}: set a crop for training, val_batch_size=1 for validation"
         )
-    return {
+    batch: Batch = {
         "image": torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2),
         "mask": torch.from_numpy(np.stack(masks)),
         "index": torch.tensor(indices, dtype=torch.int64),
     }
-
-
-def _raise_faults(batches: Iterator[Batch | EffunetError]) -> Iterator[Batch]:
-    for batch in batches:
-        if isinstance(batch, EffunetError):
-            raise batch
-        yield batch
+    return {"batch": batch, "faults": faults}
 
 
 def _one_thread(_: int) -> None:

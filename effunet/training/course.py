@@ -15,6 +15,7 @@ from typing import Any
 import pytorch_lightning as pl
 
 from effunet.training.ema import Ema
+from effunet.training.journal import Journal
 from effunet.training.module import Training
 from effunet.training.progress import Watch
 from effunet.training.record import LAST, Record
@@ -48,9 +49,9 @@ class Course(pl.Callback):
         validation: Validation,
         record: Record,
         watch: Watch,
+        journal: Journal,
         stop: Stop,
         ema: Ema | None = None,
-        patience: int | None = None,
     ) -> None:
         """Take a training's course.
 
@@ -59,23 +60,25 @@ class Course(pl.Callback):
             validation: counts the validation split.
             record: writes what was counted, and the checkpoints into its folder.
             watch: tells it to a person.
+            journal: tells it to the loggers.
             stop: the signal that ends the training behind a step.
             ema: what is validated and kept instead of the last weights.
-            patience: validations without a better score that end the training.
         """
         self.milestones = milestones
         self.validation = validation
         self.record = record
         self.watch = watch
+        self.journal = journal
         self.stop = stop
         self.ema = ema
-        self.patience = patience
         self._done = 0  # the step that was last looked at
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Catch up with a validation that a signal has cut short, before the next step."""
         self.stop.listen()
         self._done = trainer.global_step
+        if trainer.is_global_zero:
+            self.journal.open(trainer.global_step)
         self.catch_up(trainer, pl_module)
 
     def catch_up(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -106,6 +109,7 @@ class Course(pl.Callback):
         due = self.milestones.validates(step)
         save = due or self.milestones.saves(step) or stopped
         self._settle(trainer, pl_module, validate=due and not stopped, save=save)
+        self.watch.clock.wait()
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -141,7 +145,8 @@ class Course(pl.Callback):
         # Said last: what a person has read of is on the disk.
         if validated and trainer.is_global_zero:
             self.watch.validated(self.record.rows[-1])
-        if self.stop.taken is not None or self.record.waited(self.patience):
+            self.journal.validated(trainer.global_step)
+        if self.stop.taken is not None or self.record.waited():
             trainer.should_stop = True
 
     def _validate(self, trainer: pl.Trainer, module: Training) -> bool:

@@ -159,7 +159,8 @@ def how_to_go_on(folder: Path) -> str:
 def _numbered(config: Config) -> Iterator[Path]:
     network = config.network
     parts = [config.dataset.name, (network.architecture or "").lower()]
-    stem = "-".join(filter(None, [*parts, network.encoder or config.encoder.name]))
+    parts += [network.encoder or config.encoder.name, config.debug or ""]
+    stem = "-".join(filter(None, parts))
     return (RUNS / f"{stem}-{number}" for number in count(1))
 
 

@@ -23,6 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from effunet.errors import UsageError
 from effunet.training.config import known_keys, nearest, to_config
+from effunet.training.loggers import require_loggers
 from effunet.training.resume import resumed
 from effunet.training.schema import Config
 
@@ -70,9 +71,10 @@ def check(arguments: Sequence[str], multirun: bool, config_dir: str | None = Non
     for lines in _each_choice(overrides):
         composed = _compose(lines, config_dir)
         if isinstance(composed.resume, str):
-            resume(composed.resume, lines, config_dir)
+            config, _ = resume(composed.resume, lines, config_dir)
         else:
-            to_config(composed, " ".join(lines) or "conf/config.yaml")
+            config = to_config(composed, " ".join(lines) or "conf/config.yaml")
+        require_loggers(config.loggers)
 
 
 def resume(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,8 @@ from rich.progress import (
 from effunet.data.dataset import Dataset
 from effunet.model.foreign import SmpPlan
 from effunet.model.kinds import AnyPlan, Network
+from effunet.training.clock import Clock, Speed
+from effunet.training.debug import announcement, verdict
 from effunet.training.module import Training
 from effunet.training.parts import crop_of
 from effunet.training.record import Record
@@ -53,6 +54,7 @@ def announce(
         f"training  {total} steps of {config.batch_size} crops, {trainer.precision}, on"
         f" {trainer.strategy.root_device}",
         f"run       {folder}",
+        *announcement(config),
     )
     print("\n".join(lines), flush=True)
 
@@ -76,7 +78,7 @@ def _numerics(plan: AnyPlan) -> str:
 def conclude(folder: Path, config: Config, record: Record, step: int) -> None:
     """Show what the best segmenter scored, and what to type next."""
     assert record.report is not None  # a run ends with a validation
-    if record.waited(config.patience):
+    if record.waited():
         print(
             f"ended early behind step {step}: {record.since_best} validations in a row brought no"
             f" better {config.monitor} (patience={config.patience})"
@@ -86,6 +88,8 @@ def conclude(folder: Path, config: Config, record: Record, step: int) -> None:
     console = Console(width=None if sys.stdout.isatty() else 100)
     console.print(record.report.table(plain=not console.is_terminal))
     data, run = config.dataset, shlex.quote(str(folder))
+    for line in verdict(config, record.report.scores.miou):
+        print(f"\n{line}")
     words = ["--data", data.root or data.name] if data.name == "folder" else ["--data", data.name]
     words += ["--root", data.root] if data.root and data.name != "folder" else []
     words += ["--split", data.val_split] if data.val_split != "val" else []
@@ -105,8 +109,9 @@ class Watch(pl.Callback):
         self.total_steps = total_steps
         self.console = Console(file=sys.stdout)
         self.bar: Progress | None = None
-        self.images, self.seconds = 0, 0.0
-        self.started = 0.0
+        self.clock = Clock()
+        self.speed = Speed(0.0, 0.0)
+        """The pace of the steps before the latest validation."""
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Open the bar where there is a terminal."""
@@ -134,7 +139,7 @@ class Watch(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Start the clock of a step."""
-        self.started = time.monotonic()
+        self.clock.batch_ready()
 
     def on_train_batch_end(
         self,
@@ -145,15 +150,14 @@ class Watch(pl.Callback):
         batch_idx: int,
     ) -> None:
         """Count a step; the loss is read now and then, for reading it waits for the device."""
-        self.seconds += time.monotonic() - self.started
-        self.images += len(batch["image"]) * trainer.world_size
+        self.clock.step_done(len(batch["image"]) * trainer.world_size)
         if self.bar is None:
             return
         fields: dict[str, Any] = {"completed": trainer.global_step}
         if trainer.global_step % 10 == 0:
             assert isinstance(pl_module, Training)
             fields["loss"] = f"{pl_module.train_loss.mean():.4f}"
-            fields["speed"] = f"{self.images / self.seconds:.1f}"
+            fields["speed"] = f"{self.clock.speed().images_per_second:.1f}"
         self.bar.update(self.task, **fields)
 
     def validating(self) -> None:
@@ -163,12 +167,12 @@ class Watch(pl.Callback):
 
     def validated(self, row: dict[str, float | int | None]) -> None:
         """Print the line of a validation."""
-        speed = self.images / self.seconds if self.seconds else 0.0
-        self.images, self.seconds = 0, 0.0
+        self.speed = self.clock.take()
         line = (
             f"epoch {row['epoch']:6.2f}  step {row['step']:6d}/{self.total_steps}"
             f"  train loss {_number(row['train_loss'])}  val loss {_number(row['val_loss'])}"
-            f"  mIoU {_number(row['miou'])}  {speed:.1f} images/s"
+            f"  mIoU {_number(row['miou'])}  {self.speed.images_per_second:.1f} images/s"
+            f"  data {self.speed.waiting_share * 100:.0f} %"
         )
         self.console.print(line, highlight=False, soft_wrap=True)
         if self.bar is not None:

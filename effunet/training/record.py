@@ -10,8 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +20,15 @@ from torch import Tensor
 
 from effunet.artifact import write
 from effunet.data.dataset import Dataset
-from effunet.errors import DataError
+from effunet.data.faults import Skipped
+from effunet.errors import DataError, EffunetError
 from effunet.evaluate import Report
 from effunet.infer import predict_mask
 from effunet.metrics import Scores
 from effunet.pictures import Row, curves, png, sheet
+from effunet.processes import add_up
 from effunet.segmenter import Segmenter
+from effunet.training.forgiving import Forgiving
 from effunet.training.module import Training
 from effunet.training.schema import Config
 
@@ -43,16 +45,27 @@ class Record:
         val: Dataset,
         steps_per_epoch: float,
         plan: dict[str, Any] | None = None,
+        skipped: Skipped | None = None,
     ) -> None:
-        """Record into `folder`; `val` gives the pictures and the class names, `plan` the network.
+        """Record into `folder`.
 
-        `plan` (plain values) is kept in the checkpoint, so that no other network is resumed.
+        Args:
+            folder: of the run.
+            config: what is trained.
+            val: gives the pictures and the class names.
+            steps_per_epoch: optimizer steps that see each training image once.
+            plan: of the network, as plain values; it is kept in the checkpoint, so that no other
+                network is resumed.
+            skipped: validation images that this process cannot read.
         """
         self.plan = plan
         self.folder = folder
         self.config = config
         self.val = val
         self.steps_per_epoch = steps_per_epoch
+        self.skipped = skipped
+        self.forgiving = Forgiving(folder)
+        self.pictures: list[Row] = []  # of the latest validation that drew some
         self.rows: list[dict[str, float | int | None]] = []
         self.best: float | None = None
         self.since_best = 0  # validations that brought no better score
@@ -67,7 +80,8 @@ class Record:
         matrix = module.confusion.compute().cpu()
         module.train_loss.sum_over_processes()
         self.validated = trainer.global_step
-        report = self._report(matrix)
+        (skipped,) = add_up([len(self.skipped or ())])
+        report = self._report(matrix, len(self.val) - skipped)
         if report.pixels == 0:
             raise DataError(
                 f"{self.val.name}, split {self.val.split}: nothing to count, mIoU n/a: all pixels"
@@ -84,16 +98,19 @@ class Record:
         module.train_loss.reset()
 
     def _write(self, module: Training, report: Report, best: bool) -> None:
-        write(self.folder / "metrics.csv", _csv(self.rows).encode())
+        with self.forgiving.writing("metrics.csv"):
+            write(self.folder / "metrics.csv", _csv(self.rows).encode())
+        segmenter = Segmenter(module.network, self.val.labels, self._facts(report))
+        if best or self.config.loggers:
+            self.pictures = self._pictures(segmenter)
         if best:
-            segmenter = Segmenter(module.network, self.val.labels, self._facts(report))
             segmenter.save(self.folder / "segmenter.safetensors")
             report.save(self.folder)
-            self._draw(segmenter)
-            self._curves()
+            self._draw()
 
-    def waited(self, patience: int | None) -> bool:
+    def waited(self) -> bool:
         """Tell whether the last `patience` validations have brought no better score."""
+        patience = self.config.patience
         return patience is not None and self.since_best >= patience
 
     def finish(self) -> None:
@@ -109,8 +126,9 @@ class Record:
             "best": self.best,
             "since_best": self.since_best,
             "matrix": matrix,
+            "images": self.report.images if self.report is not None else 0,
             "validated": self.validated,
-            "ended": self.waited(self.config.patience),
+            "ended": self.waited(),
             "plan": self.plan,
             "labels": self.val.labels.to_plain(),
         }
@@ -122,13 +140,14 @@ class Record:
         self.since_best = state_dict["since_best"]
         self.validated = state_dict["validated"]
         if state_dict["matrix"] is not None:
-            self.report = self._report(torch.tensor(state_dict["matrix"]))
+            matrix = torch.tensor(state_dict["matrix"])
+            self.report = self._report(matrix, state_dict["images"])
 
-    def _report(self, matrix: Tensor) -> Report:
+    def _report(self, matrix: Tensor, images: int) -> Report:
         return Report.from_matrix(
             matrix,
             self.val.labels,
-            images=len(self.val),
+            images=images,
             dataset=self.val.name,
             split=self.val.split,
         )
@@ -175,31 +194,28 @@ class Record:
             "scores": {name: plain[name] for name in shown},
         }
 
-    def _draw(self, segmenter: Segmenter) -> None:
-        """Refresh the picture; the segmenter's network is left as it is, in evaluation mode."""
-        with self._forgiving():
-            picture = sheet(self._pictures(segmenter), self.val.labels)
-            write(self.folder / "predictions.png", png(picture))
+    def _draw(self) -> None:
+        """Refresh the pictures."""
+        if self.pictures:
+            with self.forgiving.writing("predictions.png"):
+                picture = sheet(self.pictures, self.val.labels)
+                write(self.folder / "predictions.png", png(picture))
+        self._curves()
 
     def _pictures(self, segmenter: Segmenter) -> list[Row]:
         rows: list[Row] = []
         for index in _spread(len(self.val), 4):
-            sample = self.val[index]
+            try:
+                sample = self.val[index]
+            except (EffunetError, OSError):
+                continue  # told where the training met it
             prediction = predict_mask(segmenter, sample.image).cpu().numpy()
             rows.append(Row(sample.name, sample.image, sample.mask, prediction))
         return rows
 
     def _curves(self) -> None:
-        with self._forgiving():
+        with self.forgiving.writing("curves.png"):
             curves(self.rows, self.folder / "curves.png")
-
-    @contextmanager
-    def _forgiving(self) -> Generator[None]:
-        """A full disk costs a picture, never the training."""
-        try:
-            yield
-        except OSError as error:
-            print(f"notice    {self.folder}: no picture this time: {error}", flush=True)
 
 
 def _finite(value: float) -> float | None:

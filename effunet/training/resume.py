@@ -18,7 +18,7 @@ from effunet.errors import UsageError
 from effunet.training.config import known_keys, to_config, to_plain
 from effunet.training.schema import Config
 
-FREE = ("resume", "resume_force", "num_workers", "save_every")
+FREE = ("resume", "resume_force", "num_workers", "save_every", "loggers")
 """Keys that do not shape what is learnt: they may change whenever a run is resumed."""
 
 FIXED = (

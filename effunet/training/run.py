@@ -5,6 +5,7 @@ config --> datasets, checked --> network, loss, loader --> Lightning --> runs/NA
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,8 +22,11 @@ from effunet.segmenter import Segmenter
 from effunet.training import folder as run_folder
 from effunet.training import initial, machine
 from effunet.training.course import Course, Milestones
+from effunet.training.debug import debug_config, debug_datasets, debug_network
 from effunet.training.ema import Ema
 from effunet.training.folder import Resumption
+from effunet.training.journal import Journal
+from effunet.training.loggers import require_loggers
 from effunet.training.module import Training
 from effunet.training.parts import augment_of, class_weights_of, crop_of, loss_of, network_of
 from effunet.training.progress import Watch, announce, conclude
@@ -53,6 +57,8 @@ class Run:
             ModelError: init_from is no segmenter, or one of other classes.
             ResourceError: the machine lacks the device that is asked for.
         """
+        require_loggers(config.loggers)
+        config = debug_config(config)
         machine.require(config)
         config = initial.settled(config)
         folder, data = run_folder.choose(config), config.dataset
@@ -63,7 +69,8 @@ class Run:
         )
         initial.check_classes(config, train.labels, train.channels)
         loss_of(config, len(train.labels))
-        _check_batch(config, train)
+        chosen, measured = debug_datasets(config, train, val)
+        _check_batch(config, chosen)
         notices = [*train.notices, *val.notices]
         if data.check != "none":
             notices += require(train, val, everything=data.check == "all")
@@ -71,7 +78,7 @@ class Run:
         notices += lines
         for notice in dict.fromkeys(notices) if machine.is_first() else ():
             print(f"notice    {notice}")
-        return cls(config, train, val, folder, weights)
+        return cls(config, chosen, measured, folder, weights)
 
     def fit(self, started: Callable[[Path], None] = lambda _: None) -> Segmenter:
         """Train, write the run folder, and return the best segmenter by the monitored score.
@@ -88,6 +95,7 @@ class Run:
         """
         config, classes = self.config, len(self.train.labels)
         network = network_of(config, classes, self.train.channels)
+        debug_network(config, network)
         data = self._data()
         per_epoch = data.batches_per_epoch(machine.processes(config).world) / config.accumulate
         milestones = Milestones(
@@ -95,48 +103,49 @@ class Run:
             validate_every=max(1, round(config.val_every * per_epoch)),
             save_every=config.save_every,
         )
+        total = milestones.total
         start = Resumption(None)
         if config.resume is not None:
-            start = run_folder.resumption(self.folder, milestones.total, network.plan, self.train)
+            start = run_folder.resumption(self.folder, total, network.plan, self.train)
             if start.finished:
-                print(
-                    f"{self.folder} is already finished, behind step {start.step} of"
-                    f" {milestones.total}"
-                )
+                print(f"{self.folder} is already finished, behind step {start.step} of {total}")
                 return Segmenter.load(self.folder)
-        elif twin := run_folder.unfinished_twin(config, milestones.total):
+        elif twin := run_folder.unfinished_twin(config, total):
             print(f"notice    {twin}")
 
         loss = loss_of(config, classes, self.class_weights)
-        module = Training(network, loss, config, milestones.total)
+        module = Training(network, loss, config, total)
         if config.channels_last:
             network.to(memory_format=torch.channels_last)
         folder = run_folder.make(self.folder, config)
         if machine.is_first():
             started(folder)
-        record = Record(folder, config, self.val, per_epoch, network.plan.to_plain())
-        watch = Watch(milestones.total)
-        with Stop(speaks=machine.is_first()) as stop, machine.quiet():
-            ema = Ema(network, config.ema) if config.ema is not None else None
+        plan = network.plan.to_plain()
+        record = Record(folder, config, self.val, per_epoch, plan, data.skipped_val)
+        watch = Watch(total)
+        ema = Ema(network, config.ema) if config.ema is not None else None
+        journal = Journal(record, watch)
+        with Stop(speaks=machine.is_first()) as stop, machine.quiet(), journal:
             validation = Validation(data, stop)
-            course = Course(milestones, validation, record, watch, stop, ema, config.patience)
-            trainer = build_trainer(config, module, folder, milestones.total, [watch, course])
-            announce(folder, config, network, self.train, self.val, milestones.total, trainer)
+            course = Course(milestones, validation, record, watch, journal, stop, ema)
+            trainer = build_trainer(config, module, folder, total, [watch, course])
+            announce(folder, config, network, self.train, self.val, total, trainer)
             with _out_of_memory(config), faults(trainer):
                 trainer.fit(module, data, ckpt_path=start.checkpoint, weights_only=True)
                 course.catch_up(trainer, module)
-        if stop.taken is not None:
-            if machine.is_first():
-                print(
+            if stop.taken is not None:
+                _say_first(
                     f"stopped behind step {trainer.global_step}: {run_folder.how_to_go_on(folder)}"
                 )
-                stop.raise_again()
-            raise SystemExit(0)  # a process that follows the first one has done its part
+                # A process that follows the first one has done its part, and ends well.
+                stop.raise_again() if machine.is_first() else sys.exit(0)
         # The first process's own, which has by now written all that it writes.
         folder = trainer.strategy.broadcast(folder)
         if machine.is_first():
             record.finish()
             conclude(folder, config, record, trainer.global_step)
+            for line in (*data.skipped_train.summary(), *data.skipped_val.summary()):
+                print(line)
         return Segmenter.load(folder)
 
     def _data(self) -> SegmentationData:
@@ -147,6 +156,8 @@ class Run:
             batch_size=self.config.batch_size,
             num_workers=machine.workers(self.config),
             seed=self.config.seed,
+            skip=self.config.dataset.on_error == "skip",
+            notify=_say_first,
         )
 
 
@@ -157,11 +168,18 @@ def _out_of_memory(config: Config) -> Generator[None]:
         yield
     except torch.OutOfMemoryError as error:
         half = max(1, config.batch_size // 2)
+        ours = config.network.name == "effunet"
+        frugal = "encoder.checkpointing=true" if ours else "a smaller encoder"
         raise ResourceError(
             f"the device's memory is full: try batch_size={half}"
-            f" accumulate={2 * config.accumulate}, encoder.checkpointing=true, or a dataset.crop"
-            f" smaller than {config.dataset.crop}"
+            f" accumulate={2 * config.accumulate}, {frugal}, or a dataset.crop smaller than"
+            f" {config.dataset.crop}"
         ) from error
+
+
+def _say_first(line: str) -> None:
+    if machine.is_first():
+        print(line, flush=True)
 
 
 def _check_batch(config: Config, train: Dataset) -> None:

@@ -127,6 +127,12 @@ class Data:
         " a seeded sample of a large one, `all` opens every pair, `none` trusts you",
         choices=("auto", "all", "none"),
     )
+    on_error: str = key(
+        "raise",
+        "an image that cannot be read in mid-training: `raise` ends the run, `skip` steps over up"
+        " to 1 % of a split (at least one image) and says so",
+        choices=("raise", "skip"),
+    )
 
 
 @dataclass
@@ -329,6 +335,17 @@ class Config:
         "validation score that picks the segmenter kept",
         choices=("miou", "pixel_accuracy", "mean_accuracy", "val_loss"),
     )
+    loggers: list[str] = key(
+        [],
+        "where to log beside metrics.csv; each needs its package, `effunet[tensorboard]` and so on",
+        choices=("tensorboard", "wandb", "mlflow"),
+    )
+    debug: str | None = key(
+        None,
+        "`overfit` learns up to 8 images by heart, which proves labels, loss and network; `fast` is"
+        " 2 steps and a validation of 2 images; empty: a real training",
+        choices=("overfit", "fast"),
+    )
     name: str | None = key(
         None,
         "folder under runs/; empty: dataset-encoder-number, with `network=smp`"
@@ -341,8 +358,8 @@ class Config:
     )
     resume: str | None = key(
         None,
-        "run folder to continue, with its own config; with num_workers it goes at any time, with"
-        " other keys when resume_force=true",
+        "run folder to continue, with its own config; other keys beside it must say what the run"
+        " says, but for num_workers, save_every and loggers",
     )
     resume_force: bool = key(
         False, "let other keys change a run that is resumed; the differences are printed"

@@ -1,20 +1,28 @@
+import errno
+import json
 import pickle
+import re
 from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import chain, islice
+from pathlib import Path
 
 import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from dataset_trees import plain_folder
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny_training import draw_no_curves, state, train
 
+from effunet.data import faults
 from effunet.data.augment import Augment
 from effunet.data.loader import SegmentationData
 from effunet.data.sampling import EveryOnce, TrainBatches, sample_seed
-from effunet.errors import DataError, UsageError
+from effunet.errors import DataError, ResourceError, UsageError
 from effunet.labels import UnknownValues
+from effunet.training.progress import Watch
 
 
 @dataclass(frozen=True)
@@ -221,11 +229,214 @@ def test_different_sizes_in_one_batch_are_refused_in_one_line():
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_fault_in_a_worker_stays_one_line_of_its_own_kind(workers):
     module = data(train=Broken(4), val=Broken(4), num_workers=workers)
-    for loader in (module.train_dataloader(), module.val_dataloader()):
+    places = ("training image 3, step 0", "validation image 3")
+    for loader, place in zip(
+        (module.train_dataloader(), module.val_dataloader()), places, strict=True
+    ):
         with pytest.raises(UnknownValues) as fault:
             list(islice(loader, 5))
-        assert str(fault.value) == "masks/3.png: value 200 in 17 pixels"
+        assert str(fault.value) == f"masks/3.png: value 200 in 17 pixels ({place})"
         assert fault.value.counts == {200: 17}
+
+
+# --- samples that cannot be read ----------------------------------------------------------------
+
+
+class Flaky(Pictures):
+    """Image 3 cannot be read the first `times` times, for a reason of the system."""
+
+    def __init__(self, count, times, error):
+        super().__init__(count)
+        self.times, self.error, self.reads = times, error, 0
+
+    def __getitem__(self, index):
+        if index == 3:
+            self.reads += 1
+            if self.reads <= self.times:
+                raise self.error
+        return super().__getitem__(index)
+
+
+@pytest.fixture
+def pauses(monkeypatch):
+    slept = []
+    monkeypatch.setattr(faults.time, "sleep", slept.append)
+    return slept
+
+
+def caused_by(error):
+    told = DataError("3.png cannot be read")
+    told.__context__ = error
+    return told
+
+
+@pytest.mark.parametrize("wrap", [lambda error: error, caused_by])
+def test_a_share_that_is_away_for_a_moment_costs_a_pause_and_no_image(pauses, wrap):
+    flaky = Flaky(5, 3, wrap(OSError(errno.ESTALE, "Stale file handle")))
+    batches = list(data(val=flaky).val_dataloader())
+    assert [int(batch["index"]) for batch in batches] == [0, 1, 2, 3, 4]
+    assert [pause for pause in pauses if pause] == list(faults.PAUSES)
+    assert sorted(faults.PAUSES) == list(faults.PAUSES)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        DataError("3.png is damaged"),
+        caused_by(OSError("a decoder's own, without a number")),
+        caused_by(PermissionError(errno.EACCES, "Permission denied")),
+    ],
+)
+def test_what_waiting_cannot_mend_is_told_at_once(pauses, error):
+    with pytest.raises(DataError):
+        list(data(val=Flaky(5, 9, error)).val_dataloader())
+    assert not any(pauses)
+
+
+def test_an_image_that_is_given_up_costs_no_pause_in_later_epochs(pauses):
+    flaky = Flaky(5, 99, OSError(errno.ENOENT, "No such file"))
+    loader = data(val=flaky, skip=True, notify=lambda line: None).val_dataloader()
+    list(loader)
+    pauses.clear()
+    assert [int(batch["index"]) for batch in loader] == [0, 1, 2, 4]
+    assert not any(pauses)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_skipped_training_image_is_replaced_by_the_next_one_with_its_own_crop(workers):
+    said = []
+    broken = data(train=Broken(), skip=True, num_workers=workers, notify=said.append)
+    batches, whole = first(broken, 9), first(data(), 9)
+    assert all(set(batch) == {"image", "mask", "index"} for batch in batches)
+    sampler = TrainBatches(10, 4, seed=7)
+    asked = [pair for batch in islice(sampler, 9) for pair in batch]
+    assert 3 in {index for _, index in asked}
+    got = [int(index) for batch in batches for index in batch["index"]]
+    assert got == [4 if index == 3 else index for _, index in asked]
+    crops = [crop for batch in batches for crop in batch["image"]]
+    untouched = [crop for batch in whole for crop in batch["image"]]
+    for (epoch, index), crop, other in zip(asked, crops, untouched, strict=True):
+        if index != 3:
+            assert torch.equal(crop, other)
+            continue
+        image, mask = Pictures()[4].image, Pictures()[4].mask
+        cut, _ = Augment("street", (16, 16))(image, mask, sample_seed(7, epoch, 4))
+        assert np.array_equal(crop.permute(1, 2, 0), cut)
+    line = "masks/3.png: value 200 in 17 pixels"
+    assert said == [f"notice    skipped: {line} (training image 3)"]
+    assert broken.skipped_train.summary() == [f"1 image skipped: {line}"]
+    assert broken.skipped_val.summary() == []
+
+
+def test_skipping_goes_on_at_batch_n_as_it_would_have(monkeypatch):
+    whole = first(data(train=Broken(), skip=True), 6)
+    module = data(train=Broken(), skip=True)
+    monkeypatch.setattr(module, "_batches_done", lambda: 3)
+    assert all(equal(a, b) for a, b in zip(first(module, 3), whole[3:], strict=True))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("batch_size", [1, 2])
+def test_a_skipped_validation_image_is_left_out_and_an_empty_batch_dropped(workers, batch_size):
+    module = data(val=Broken(5), skip=True, num_workers=workers, val_batch_size=batch_size)
+    for _ in range(2):  # counted once
+        batches = [batch["index"].tolist() for batch in module.val_dataloader()]
+        assert batches == ([[0], [1], [2], [4]] if batch_size == 1 else [[0, 1], [2], [4]])
+    assert len(module.skipped_val) == 1
+
+
+class Holes(Pictures):
+    def __getitem__(self, index):
+        if index in (2, 3, 4):
+            raise DataError(f"{index}.png is damaged")
+        return super().__getitem__(index)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_more_than_a_hundredth_is_no_accident_and_ends_the_run(workers):
+    module = data(train=Holes(), val=Holes(), skip=True, num_workers=workers)
+    for loader in (module.train_dataloader(), module.val_dataloader()):
+        with pytest.raises(DataError, match=r"2 of 10 .* images .*skip allows 1: .*damaged"):
+            list(islice(loader, 9))
+
+
+def test_one_image_in_a_hundred_may_be_skipped_at_least_one_and_never_all():
+    sizes = [1, 2, 99, 199, 200, 1000]
+    assert [faults.skip_limit(size) for size in sizes] == [0, 1, 1, 1, 2, 10]
+
+
+def test_a_lack_of_memory_and_our_own_bugs_are_not_skipped():
+    class Bug(Pictures):
+        def __getitem__(self, index):
+            raise KeyError("a bug")
+
+    class Full(Pictures):
+        def __getitem__(self, index):
+            raise ResourceError("not enough memory to open 3.png")
+
+    for pictures, kind in ((Bug(), KeyError), (Full(), ResourceError)):
+        with pytest.raises(kind):
+            list(data(val=pictures, skip=True).val_dataloader())
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(faults, "PAUSES", (0.0, 0.0, 0.0))
+    draw_no_curves(monkeypatch)
+    return plain_folder(tmp_path / "data")
+
+
+def spoil_after(monkeypatch, validations, spoil):
+    """Call `spoil` once that many validations are done and their checkpoint is written."""
+    calls = []
+    original = Watch.on_validation_end
+
+    def both(self, *arguments):
+        original(self, *arguments)
+        calls.append(None)
+        if len(calls) == validations:
+            spoil()
+
+    monkeypatch.setattr(Watch, "on_validation_end", both)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda file: file.write_bytes(file.read_bytes()[:40]), "no image of a known"),
+        (lambda file: file.unlink(), "cannot be read: No such file"),
+    ],
+)
+def test_a_file_that_breaks_after_the_scan_ends_the_run_with_3_and_its_checkpoint_is_whole(
+    folder, monkeypatch, capsys, spoil, says
+):
+    image = folder / "train" / "images" / "train_002.png"
+    spoil_after(monkeypatch, 1, lambda: spoil(image))
+    assert train("data", "name=one") == 3
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and str(Path("data", *image.parts[-3:])) in err and says in err, err
+    assert re.search(r"\(training image 2, step [2345]\)", err)
+    last = torch.load("runs/one/checkpoints/last.ckpt", weights_only=True)
+    assert last["global_step"] == 2
+
+
+def test_a_skipped_file_costs_one_line_and_gives_the_same_bits_with_any_number_of_workers(
+    folder, monkeypatch, capsys
+):
+    for split, index in (("train", 2), ("val", 1)):
+        (folder / split / "images" / f"{split}_00{index}.png").write_bytes(b"\x89PNG")
+    states = []
+    for workers in (0, 2):
+        words = (f"name=w{workers}", f"num_workers={workers}", "dataset.on_error=skip")
+        assert train("data", *words, "dataset.check=none") == 0
+        out = capsys.readouterr().out
+        ends = [line for line in out.splitlines() if line.startswith("1 image skipped: ")]
+        assert [re.search(r"(\w+)\.png", line)[1] for line in ends] == ["train_002", "val_001"]
+        states.append(state(Path("runs") / f"w{workers}"))
+    assert states[0] == states[1]
+    metrics = json.loads(Path("runs/w0/metrics.json").read_text())
+    assert metrics["images"] == 1 and metrics["pixels"] == 32 * 48
 
 
 # --- under Lightning ----------------------------------------------------------------------------

@@ -117,7 +117,7 @@ def test_resumed_it_needs_the_first_segmenter_no_more(
     shutil.copytree(home / "runs" / "first", tmp_path / "start")
     assert train("more", "name=whole", *words) == 0
     with monkeypatch.context() as patch:
-        stop_at(patch, "on_validation_end", 1)
+        stop_at(patch, "validated", 1)
         assert train("more", "name=cut", *words) == 1
     shutil.rmtree(tmp_path / "start")
     assert main(["train", "resume=runs/cut"]) == 0

@@ -63,7 +63,7 @@ def test_stopped_and_resumed_it_is_the_uninterrupted_one_bit_for_bit(
     monkeypatch.chdir(tmp_path)
     shutil.copytree(home / "data", tmp_path / "data")
     with monkeypatch.context() as patch:
-        stop_at(patch, "on_validation_end", 1)
+        stop_at(patch, "validated", 1)
         assert train("data", "name=cut") == 1
     assert main(["train", "resume=runs/cut"]) == 0
     assert state(tmp_path / "runs" / "cut") == state(home / "runs" / "whole")

@@ -100,6 +100,13 @@ WRONG = {
     "hydra/launcher=joblob": "did you mean joblib?",
     "hydra.launcher._target_=os.system": "_target_ is never followed",
     "+hydra.callbacks={x:{_target_:os.system}}": "_target_ is never followed",
+    "loggers=[tensorbord]": "did you mean tensorboard?",
+    "loggers=tensorboard": "loggers",
+    "loggers=[csv]": "must be one of tensorboard, wandb, mlflow",
+    "debug=overfitt": "did you mean overfit?",
+    "debug=true": "must be one of overfit, fast",
+    "dataset.on_error=ignore": "must be one of raise, skip",
+    "dataset.on_eror=skip": "dataset.on_error",
 }
 
 
@@ -132,6 +139,7 @@ def test_a_wrong_word_is_told_in_one_line_with_its_mend(line: str):
         "network=smp encoder=b3 encoder.drop_path=0.1 encoder.weights=w",
         "network=smp network.architecture=Segformer network.encoder=mit_b0 batch_size=1",
         "init_from=runs/x network.reset_head=true",
+        "debug=fast loggers=[tensorboard] dataset.on_error=skip",
     ],
 )
 def test_right_words_pass(line: str):

@@ -87,7 +87,7 @@ def test_a_training_prints_its_class_weights_uses_them_and_uses_them_again_when_
 
     monkeypatch.setattr(run, "loss_of", remember)
     with monkeypatch.context() as patch:
-        stop_at(patch, "on_validation_end", 1)
+        stop_at(patch, "validated", 1)
         assert train("data", "loss=focal", "loss.weighting=enet", "name=one", "max_steps=4") == 1
     expected = 1 / np.log(1.02 + np.array([0.25, 0.75]))
     np.testing.assert_allclose(used[0], expected / expected.mean())

@@ -11,7 +11,7 @@ import pytest
 import torch
 import yaml
 from dataset_trees import plain_folder
-from tiny_training import STEPS, train
+from tiny_training import STEPS, draw_no_curves, train
 
 from effunet.data.dataset import open_dataset
 from effunet.evaluate import evaluate
@@ -129,10 +129,38 @@ def test_a_full_disk_costs_a_picture_and_never_the_training(
     monkeypatch.setattr(record, "curves", full)
     assert train("data", "name=one", "max_steps=2") == 0
     out, err = capsys.readouterr()
-    assert "notice    runs/one: no picture this time: [Errno 28] No space left on device" in out
+    assert out.count("notice    runs/one/curves.png cannot be written ([Errno 28] No space") == 1
     assert err == ""
     assert (tmp_path / "runs" / "one" / "checkpoints" / "last.ckpt").is_file()
     assert Segmenter.load(tmp_path / "runs" / "one").metadata["scores"]
+
+
+@pytest.mark.parametrize("file", ["metrics.csv", "predictions.png"])
+def test_a_file_that_a_training_can_do_without_is_told_of_once_and_written_when_there_is_room(
+    file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.chdir(tmp_path)
+    plain_folder(tmp_path / "data")
+    draw_no_curves(monkeypatch)
+    written = record.write
+    refused: list[Path] = []
+
+    def write(path: Path, data: bytes) -> None:
+        if path.name == file and len(refused) < 2:
+            refused.append(path)
+            full()
+        written(path, data)
+
+    monkeypatch.setattr(record, "write", write)
+    monkeypatch.setattr(Record, "_is_best", lambda self, row: True)
+    assert train("data", "name=one") == 0
+    out, err = capsys.readouterr()
+    assert len(refused) == 2 and err == ""
+    assert out.count("cannot be written") == 1
+    assert f"notice    runs/one/{file} cannot be written ([Errno 28] No space" in out
+    assert (tmp_path / "runs" / "one" / file).stat().st_size > 0
+    if file == "metrics.csv":
+        assert len(rows_of(tmp_path / "runs" / "one")) == 3
 
 
 def test_a_segmenter_that_cannot_be_written_ends_with_5_and_one_line(

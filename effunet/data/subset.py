@@ -1,0 +1,73 @@
+"""A few samples of a dataset as a dataset: some of its indices, or their middles held in memory."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Shaped
+
+from effunet.data.dataset import Dataset, Sample
+from effunet.data.presets import GREY
+from effunet.labels import IGNORE
+
+
+class Subset(Dataset):
+    """Chosen samples of another dataset, under their own names."""
+
+    def __init__(self, whole: Dataset, indices: Sequence[int]) -> None:
+        super().__init__(
+            whole.name,
+            whole.split,
+            whole.labels,
+            [whole.ids[index] for index in indices],
+            whole.channels,
+            whole.notices,
+        )
+        self.whole = whole
+        self.indices = tuple(indices)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.whole[self.indices[index]]
+
+    def image_path(self, index: int) -> Path | None:
+        """The file that the image is read from; None where it is made."""
+        return self.whole.image_path(self.indices[index])
+
+    def mask_path(self, index: int) -> Path | None:
+        """The file that the mask is read from; None where it is made."""
+        return self.whole.mask_path(self.indices[index])
+
+
+class Middles(Subset):
+    """The middle of each chosen sample, cut or filled to one size; read once and then kept."""
+
+    def __init__(self, whole: Dataset, indices: Sequence[int], size: tuple[int, int]) -> None:
+        """`size` is (height, width); what lies outside an image is grey and ignored."""
+        super().__init__(whole, indices)
+        self.size = size
+        self.held: dict[int, Sample] = {}
+
+    def __getitem__(self, index: int) -> Sample:
+        if index not in self.held:
+            sample = super().__getitem__(index)
+            self.held[index] = Sample(
+                _middle(sample.image, self.size, GREY),
+                _middle(sample.mask, self.size, IGNORE),
+                sample.name,
+            )
+        return self.held[index]
+
+
+def _middle(
+    pixels: Shaped[np.ndarray, "H W ..."], size: tuple[int, int], fill: int
+) -> Shaped[np.ndarray, "h w ..."]:
+    """Cut the middle out of what is too long, and fill up round what is too short."""
+    parts: list[slice] = []
+    edges = [(0, 0)] * pixels.ndim
+    for axis, wanted in enumerate(size):
+        first = max(0, pixels.shape[axis] - wanted) // 2
+        parts.append(slice(first, first + wanted))
+        missing = max(0, wanted - pixels.shape[axis])
+        edges[axis] = (missing // 2, missing - missing // 2)
+    cut = np.pad(pixels[tuple(parts)], edges, constant_values=fill)
+    return np.ascontiguousarray(cut)
