@@ -25,6 +25,7 @@ def ending_in(word: str) -> list[list[str]]:
 @pytest.mark.parametrize("words", ending_in("python train.py"), ids=" ".join)
 def test_every_training_line_passes_the_checks(words: list[str]):
     prepare()
+    words = [word for word in words if not word.startswith("resume=")]  # no run lies here
     sweep = "-m" in words
     check([word for word in words if word != "-m" and not word.startswith("--")], multirun=sweep)
 

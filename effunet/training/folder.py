@@ -182,7 +182,9 @@ def _claim(folder: Path, config: Config) -> Path:
             except OSError:
                 if not place.exists():  # or else another run, which was faster, has filled it
                     raise
-        raise ResourceError(f"{folder} was made by another run just now: choose another name")
+        raise UsageError(
+            f"name={config.name}: {folder} was made by another run just now: choose another name"
+        )
     finally:
         shutil.rmtree(making, ignore_errors=True)
 

@@ -67,7 +67,7 @@ def resumed(folder: str, words: Mapping[str, str], compose: Compose) -> tuple[Co
             " from these weights"
         )
     free = {name: asked[name] for name in FREE if name.split(".")[0] in words}
-    values = _nested({**before, **changed, **free})
+    values = _nested({**before, **changed, **free, "resume": None, "resume_force": False})
     config = to_config(OmegaConf.create(values), f"resume={folder}")
     return replace(config, resume=folder, resume_force=force), lines
 

@@ -390,7 +390,7 @@ def folder(tmp_path, monkeypatch):
 def spoil_after(monkeypatch, validations, spoil):
     """Call `spoil` once that many validations are done and their checkpoint is written."""
     calls = []
-    original = Watch.on_validation_end
+    original = Watch.validated
 
     def both(self, *arguments):
         original(self, *arguments)
@@ -398,7 +398,7 @@ def spoil_after(monkeypatch, validations, spoil):
         if len(calls) == validations:
             spoil()
 
-    monkeypatch.setattr(Watch, "on_validation_end", both)
+    monkeypatch.setattr(Watch, "validated", both)
 
 
 @pytest.mark.parametrize(

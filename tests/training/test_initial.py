@@ -131,7 +131,7 @@ def test_the_newest_run_is_written_down_by_its_own_name(
     (home / "runs" / "latest").symlink_to("first")
     config = to_config({"init_from": "runs/latest"})
     assert initial.settled(config).init_from == "runs/first"
-    monkeypatch.setattr(machine, "devices", lambda config: 2)
+    monkeypatch.setattr(machine, "processes", lambda config: machine.Processes(1, 2))
     with pytest.raises(UsageError, match="use init_from=runs/first"):
         initial.settled(config)
 
