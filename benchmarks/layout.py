@@ -12,7 +12,7 @@ import torch
 
 from effunet.model.encoder import EfficientNet
 from effunet.model.network import EffUNet
-from effunet.training.losses import build_loss
+from effunet.training.recipe.losses import build_loss
 
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 CLASSES, SIZE, BATCH, ROUNDS = 11, 192, 2, 5

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from effunet.cli import main
-from effunet.training import record
-from effunet.training.progress import Watch
+from effunet.training.output import record
+from effunet.training.output.progress import Watch
 
 WORDS = (
     *("encoder=phi", "encoder.phi=-4", "decoder.widths=[16,8,8,8,8]", "augment=light"),

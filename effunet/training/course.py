@@ -14,11 +14,11 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from effunet.training.ema import Ema
-from effunet.training.journal import Journal
 from effunet.training.module import Training
-from effunet.training.progress import Watch
-from effunet.training.record import LAST, Record
+from effunet.training.output.journal import Journal
+from effunet.training.output.progress import Watch
+from effunet.training.output.record import LAST, Record
+from effunet.training.recipe.ema import Ema
 from effunet.training.stop import Stop
 from effunet.training.validation import Validation
 

@@ -13,7 +13,7 @@ from torch import nn
 from effunet.data.dataset import Dataset
 from effunet.data.subset import Middles, Subset
 from effunet.training import machine
-from effunet.training.schema import Config
+from effunet.training.config.schema import Config
 
 IMAGES = 8
 """Most images that overfit learns; a smaller batch_size makes it fewer."""

@@ -21,10 +21,11 @@ from effunet.model.foreign import SmpPlan
 from effunet.model.kinds import AnyPlan, Network
 from effunet.model.scaling import Plan, compound, published
 from effunet.segmenter import Segmenter
-from effunet.training import machine, schema
-from effunet.training.config import to_config, to_plain
-from effunet.training.folder import LATEST
-from effunet.training.schema import Config
+from effunet.training import machine
+from effunet.training.config import network as keys
+from effunet.training.config.read import to_config, to_plain
+from effunet.training.config.schema import Config
+from effunet.training.output.folder import LATEST
 
 ENCODERS = (*TWINS, "phi")
 
@@ -72,7 +73,7 @@ def described(plan: AnyPlan) -> dict[str, Any]:
     default = Config()
     found: dict[str, Any] = {
         f"{group}.{item.name}": getattr(getattr(default, group), item.name)
-        for group, part in (("network", schema.Network), ("decoder", schema.Decoder))
+        for group, part in (("network", keys.Network), ("decoder", keys.Decoder))
         for item in fields(part)
         if item.name != "reset_head"
     }

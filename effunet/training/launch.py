@@ -18,9 +18,9 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from effunet.errors import UsageError
-from effunet.training.config import to_config, to_plain
+from effunet.training.config.read import to_config, to_plain
+from effunet.training.config.schema import Config
 from effunet.training.overrides import check, conf_folder, plan, resume
-from effunet.training.schema import Config
 from effunet.training.sweep import Job, sweep, this_process
 
 MULTIRUN = ("--multirun", "-m")

@@ -14,7 +14,7 @@ import torch
 from pytorch_lightning.utilities import rank_zero_only
 
 from effunet.errors import ResourceError, UsageError
-from effunet.training.schema import Config
+from effunet.training.config.schema import Config
 
 
 def require(config: Config) -> None:

@@ -19,11 +19,11 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from effunet.metrics import ConfusionMatrix
 from effunet.model.kinds import Network
-from effunet.training.finite import FiniteGuard
-from effunet.training.freeze import Freeze
-from effunet.training.optim import build_optimizer
-from effunet.training.schedule import schedule
-from effunet.training.schema import Config
+from effunet.training.config.schema import Config
+from effunet.training.recipe.finite import FiniteGuard
+from effunet.training.recipe.freeze import Freeze
+from effunet.training.recipe.optim import build_optimizer
+from effunet.training.recipe.schedule import schedule
 
 Batch = dict[str, Any]
 """`image` uint8 B C H W, `mask` uint8 B H W of class indices and IGNORE, `index` int64 B."""

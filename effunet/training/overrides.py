@@ -22,10 +22,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from effunet.errors import UsageError
-from effunet.training.config import known_keys, nearest, to_config
-from effunet.training.loggers import require_loggers
+from effunet.training.config.installed import require_loggers
+from effunet.training.config.read import known_keys, nearest, to_config
+from effunet.training.config.schema import Config
 from effunet.training.resume import resumed
-from effunet.training.schema import Config
 
 PARENT = "hydra_plugins"
 PLUGINS = {

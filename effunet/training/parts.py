@@ -20,9 +20,10 @@ from effunet.model.foreign import SmpNetwork, SmpPlan
 from effunet.model.kinds import Network
 from effunet.model.network import EffUNet
 from effunet.model.scaling import Plan, Skip, compound, published
-from effunet.training import balance, initial
-from effunet.training.losses import build_loss
-from effunet.training.schema import Config
+from effunet.training import initial
+from effunet.training.config.schema import Config
+from effunet.training.recipe import balance
+from effunet.training.recipe.losses import build_loss
 
 
 def network_of(config: Config, classes: int, channels: int) -> Network:

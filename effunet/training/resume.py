@@ -15,8 +15,8 @@ import yaml
 from omegaconf import OmegaConf
 
 from effunet.errors import UsageError
-from effunet.training.config import known_keys, to_config, to_plain
-from effunet.training.schema import Config
+from effunet.training.config.read import known_keys, to_config, to_plain
+from effunet.training.config.schema import Config
 
 FREE = ("resume", "resume_force", "num_workers", "save_every", "loggers")
 """Keys that do not shape what is learnt: they may change whenever a run is resumed."""

@@ -19,19 +19,19 @@ from effunet.data.loader import SegmentationData
 from effunet.errors import ResourceError, UsageError
 from effunet.model.architectures import ARCHITECTURES
 from effunet.segmenter import Segmenter
-from effunet.training import folder as run_folder
 from effunet.training import initial, machine
+from effunet.training.config.installed import require_loggers
+from effunet.training.config.schema import Config
 from effunet.training.course import Course, Milestones
 from effunet.training.debug import debug_config, debug_datasets, debug_network
-from effunet.training.ema import Ema
-from effunet.training.folder import Resumption
-from effunet.training.journal import Journal
-from effunet.training.loggers import require_loggers
 from effunet.training.module import Training
+from effunet.training.output import folder as run_folder
+from effunet.training.output.folder import Resumption
+from effunet.training.output.journal import Journal
+from effunet.training.output.progress import Watch, announce, conclude
+from effunet.training.output.record import Record
 from effunet.training.parts import augment_of, class_weights_of, crop_of, loss_of, network_of
-from effunet.training.progress import Watch, announce, conclude
-from effunet.training.record import Record
-from effunet.training.schema import Config
+from effunet.training.recipe.ema import Ema
 from effunet.training.stop import Stop
 from effunet.training.trainer import build_trainer, faults
 from effunet.training.validation import Validation

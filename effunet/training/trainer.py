@@ -17,9 +17,9 @@ from pytorch_lightning.strategies.launchers import (
 )
 
 from effunet.training import machine
-from effunet.training.checkpoint import AtomicCheckpointIO
+from effunet.training.config.schema import Config
 from effunet.training.module import Training
-from effunet.training.schema import Config
+from effunet.training.output.checkpoint import AtomicCheckpointIO
 
 
 def build_trainer(

@@ -22,7 +22,7 @@ from effunet.data.loader import SegmentationData
 from effunet.data.sampling import EveryOnce, TrainBatches, sample_seed
 from effunet.errors import DataError, ResourceError, UsageError
 from effunet.labels import UnknownValues
-from effunet.training.progress import Watch
+from effunet.training.output.progress import Watch
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from effunet.data.presets import GREY
 from effunet.data.subset import Middles, Subset
 from effunet.labels import IGNORE
 from effunet.segmenter import Segmenter
-from effunet.training.config import to_config, to_plain
+from effunet.training.config.read import to_config, to_plain
 from effunet.training.debug import debug_config, debug_datasets
 
 VALUES = {

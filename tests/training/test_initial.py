@@ -21,7 +21,7 @@ from effunet.model.foreign import SmpNetwork, SmpPlan
 from effunet.model.network import EffUNet
 from effunet.segmenter import Segmenter
 from effunet.training import initial, machine
-from effunet.training.config import to_config
+from effunet.training.config.read import to_config
 from effunet.training.launch import prepare
 from effunet.training.overrides import check
 from effunet.training.parts import network_of

@@ -12,10 +12,11 @@ from torch import nn
 from effunet.labels import IGNORE
 from effunet.segmenter import Segmenter
 from effunet.training import run
-from effunet.training.losses import build_loss
+from effunet.training.config.recipe import Optim
+from effunet.training.config.schema import Config
 from effunet.training.module import MeanSince, Training
-from effunet.training.schedule import lr_factor
-from effunet.training.schema import Config, Optim
+from effunet.training.recipe.losses import build_loss
+from effunet.training.recipe.schedule import lr_factor
 
 
 def training(loss: nn.Module | None = None, **recipe: float) -> Training:

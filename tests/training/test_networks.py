@@ -12,9 +12,9 @@ from tiny_training import draw_no_curves, state, stop_at
 from effunet.cli import main
 from effunet.model.foreign import SmpNetwork, SmpPlan
 from effunet.segmenter import Segmenter
-from effunet.training.config import to_config
-from effunet.training.optim import parameter_groups
+from effunet.training.config.read import to_config
 from effunet.training.parts import network_of
+from effunet.training.recipe.optim import parameter_groups
 
 SMALL = "tu-mobilenetv3_small_050"
 WORDS = (

@@ -13,9 +13,9 @@ from effunet.data.dataset import open_dataset
 from effunet.errors import UsageError
 from effunet.segmenter import Segmenter
 from effunet.training import run
-from effunet.training.config import to_config
-from effunet.training.losses import CrossEntropy, build_loss
+from effunet.training.config.read import to_config
 from effunet.training.parts import class_weights_of, loss_of
+from effunet.training.recipe.losses import CrossEntropy, build_loss
 
 
 def loss_config(**keys: object):

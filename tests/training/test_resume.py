@@ -21,8 +21,8 @@ from effunet.cli import main
 from effunet.data.dataset import open_dataset
 from effunet.evaluate import evaluate
 from effunet.segmenter import Segmenter
-from effunet.training.checkpoint import AtomicCheckpointIO
 from effunet.training.module import Training
+from effunet.training.output.checkpoint import AtomicCheckpointIO
 
 ROOT = Path(__file__).resolve().parents[2]
 

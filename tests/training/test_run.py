@@ -21,7 +21,7 @@ from effunet.cli import main
 from effunet.data.dataset import open_dataset
 from effunet.evaluate import evaluate
 from effunet.segmenter import Segmenter
-from effunet.training.config import to_config, to_plain
+from effunet.training.config.read import to_config, to_plain
 from effunet.training.run import Run
 
 FILES = {
@@ -162,7 +162,7 @@ def test_a_terminal_gets_a_bar(
 ):
     from rich.console import Console
 
-    from effunet.training import progress
+    from effunet.training.output import progress
 
     def terminal(**options: object) -> Console:
         return Console(force_terminal=True, width=120)

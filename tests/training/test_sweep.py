@@ -16,9 +16,9 @@ from tiny_training import WORDS, Stop, draw_no_curves, stop_at
 
 from effunet.cli import main
 from effunet.errors import UsageError
-from effunet.training import folder as run_folder
+from effunet.training.config.schema import Config
 from effunet.training.launch import run_of
-from effunet.training.schema import Config
+from effunet.training.output import folder as run_folder
 from effunet.training.sweep import Job, Outcome, sweep
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -1,0 +1,1 @@
+"""A training as a value: every key, its type, meaning and limits; no torch, no Hydra."""

@@ -1,0 +1,49 @@
+"""The keys of the data: where images come from, and what happens to a training sample."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from effunet.training.config.key import key
+
+
+@dataclass
+class Data:
+    """Where the images come from, and how much of one a training step sees."""
+
+    name: str = key(
+        "synthetic", "a folder name under data/, or `folder` for a directory of your own"
+    )
+    root: str | None = key(
+        None, "where the images and masks lie; empty: the dataset's own variable, or data/NAME"
+    )
+    train_split: str = key("train", "split to train on")
+    val_split: str = key("val", "split to validate on")
+    crop: list[int] = key(
+        [256, 256], "height and width of a training crop, pixels", low=32, high=16384
+    )
+    check: str = key(
+        "auto",
+        "faults looked for before the first step: `auto` opens every pair of a small dataset and"
+        " a seeded sample of a large one, `all` opens every pair, `none` trusts you",
+        choices=("auto", "all", "none"),
+    )
+    on_error: str = key(
+        "raise",
+        "an image that cannot be read in mid-training: `raise` ends the run, `skip` steps over up"
+        " to 1 % of a split (at least one image) and says so",
+        choices=("raise", "skip"),
+    )
+
+
+@dataclass
+class Augment:
+    """What happens to a training sample; docs/augmentation.md lists every transform."""
+
+    preset: str = key("street", "set of transforms", choices=("none", "light", "street", "strong"))
+    scale: list[float] | None = key(
+        None,
+        "range of random scaling before the crop, [low, high]; empty: the preset's own",
+        low=0.1,
+        high=8.0,
+    )

@@ -1,0 +1,82 @@
+"""The keys of a network: its kind, its encoder, its decoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from effunet.model.architectures import ARCHITECTURES
+from effunet.training.config.key import key
+
+
+@dataclass
+class Network:
+    """Our own network of encoder and decoder, or one of segmentation_models_pytorch (smp)."""
+
+    name: str = key(
+        "effunet",
+        "`effunet` joins the groups encoder and decoder, `smp` the encoder and a decoder of smp",
+        choices=("effunet", "smp"),
+    )
+    architecture: str | None = key(
+        None, "with `network=smp`: the class of smp", choices=tuple(ARCHITECTURES)
+    )
+    encoder: str | None = key(
+        None,
+        "with `network=smp`: smp's name of another encoder, such as `resnet34`, instead of the"
+        " group encoder, fresh and without drop_path; empty: timm's twin of encoder=b0 to b7",
+    )
+    reset_head: bool = key(
+        False, "with init_from: a fresh head, for classes that the segmenter does not have"
+    )
+
+
+@dataclass
+class Encoder:
+    """An EfficientNet: a published variant, or the compound law at any phi."""
+
+    name: str = key(
+        "b0",
+        "published variant, or `phi` for the compound scaling law",
+        choices=("b0", "b1", "b2", "b3", "b4", "b5", "b6", "b7", "phi"),
+    )
+    phi: float | None = key(
+        None, "compound coefficient, with `encoder=phi` only", low=-4.0, high=12.0
+    )
+    weights: str = key(
+        "none",
+        "`none`, or a .safetensors file of ImageNet weights in timm's `tf_efficientnet` naming",
+    )
+    drop_path: float = key(
+        0.2,
+        "stochastic depth: chance to skip the last block, growing linearly from 0 with depth",
+        low=0.0,
+        high=0.9,
+    )
+    skip: str = key("stem", "where the reduction-2 feature is taken", choices=("stem", "stage1"))
+    checkpointing: bool = key(
+        False, "recompute each block's activations in the backward pass: less memory, more time"
+    )
+    freeze: float = key(
+        0.0,
+        "share of all steps, from the first on, in which the encoder stays as it came: weights,"
+        " statistics, no drop_path; 1 is always",
+        low=0.0,
+        high=1.0,
+    )
+    freeze_norms: float = key(
+        0.0,
+        "share of all steps, from the first on, in which the encoder's batch norms stay as they"
+        " came (statistics, scale and shift); 1 is always, and usual for tiny batches",
+        low=0.0,
+        high=1.0,
+    )
+
+
+@dataclass
+class Decoder:
+    """The U-Net decoder that climbs from reduction 32 to full size."""
+
+    name: str = key("unet", "decoder", choices=("unet",))
+    widths: list[int] = key(
+        [256, 128, 64, 32, 16], "channels of the five steps, coarsest first", low=1, high=4096
+    )

@@ -1,0 +1,237 @@
+"""What a run leaves behind: after each validation the numbers, the best segmenter, the pictures.
+
+validation --> metrics.csv, curves.png, predictions.png
+           --> segmenter.safetensors, metrics.json   (when the monitored score is the best yet)
+           --> checkpoints/last.ckpt                 (last, so that it never runs ahead)
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from effunet.artifact import write
+from effunet.data.dataset import Dataset
+from effunet.data.faults import Skipped
+from effunet.errors import DataError, EffunetError
+from effunet.evaluate import Report
+from effunet.infer import predict_mask
+from effunet.metrics import Scores
+from effunet.pictures import Row, curves, png, sheet
+from effunet.processes import add_up
+from effunet.segmenter import Segmenter
+from effunet.training.config.schema import Config
+from effunet.training.module import Training
+from effunet.training.output.forgiving import Forgiving
+
+LAST = Path("checkpoints") / "last.ckpt"
+
+
+class Record:
+    """Writes the run folder; holds the history, so that a resumed run writes the same files."""
+
+    def __init__(
+        self,
+        folder: Path,
+        config: Config,
+        val: Dataset,
+        steps_per_epoch: float,
+        plan: dict[str, Any] | None = None,
+        skipped: Skipped | None = None,
+    ) -> None:
+        """Record into `folder`.
+
+        Args:
+            folder: of the run.
+            config: what is trained.
+            val: gives the pictures and the class names.
+            steps_per_epoch: optimizer steps that see each training image once.
+            plan: of the network, as plain values; it is kept in the checkpoint, so that no other
+                network is resumed.
+            skipped: validation images that this process cannot read.
+        """
+        self.plan = plan
+        self.folder = folder
+        self.config = config
+        self.val = val
+        self.steps_per_epoch = steps_per_epoch
+        self.skipped = skipped
+        self.forgiving = Forgiving(folder)
+        self.pictures: list[Row] = []  # of the latest validation that drew some
+        self.rows: list[dict[str, float | int | None]] = []
+        self.best: float | None = None
+        self.since_best = 0  # validations that brought no better score
+        self.report: Report | None = None
+        self.validated: int | None = None  # the step of the latest validation
+
+    def validation(self, trainer: pl.Trainer, module: Training) -> None:
+        """Turn what a validation has counted into files; every process calls it, the first writes.
+
+        The history is everyone's, for it decides when a training ends.
+        """
+        matrix = module.confusion.compute().cpu()
+        module.train_loss.sum_over_processes()
+        self.validated = trainer.global_step
+        (skipped,) = add_up([len(self.skipped or ())])
+        report = self._report(matrix, len(self.val) - skipped)
+        if report.pixels == 0:
+            raise DataError(
+                f"{self.val.name}, split {self.val.split}: nothing to count, mIoU n/a: all pixels"
+                f" of its {len(self.val)} images are ignored; check the classes' values in"
+                " dataset.yaml"
+            )
+        row = self._row(report.scores, module, trainer)
+        self.rows.append(row)
+        best = self._is_best(row)
+        if best:
+            self.report = report
+        if trainer.is_global_zero:
+            self._write(module, report, best)
+        module.train_loss.reset()
+
+    def _write(self, module: Training, report: Report, best: bool) -> None:
+        with self.forgiving.writing("metrics.csv"):
+            write(self.folder / "metrics.csv", _csv(self.rows).encode())
+        segmenter = Segmenter(module.network, self.val.labels, self._facts(report))
+        if best or self.config.loggers:
+            self.pictures = self._pictures(segmenter)
+        if best:
+            segmenter.save(self.folder / "segmenter.safetensors")
+            report.save(self.folder)
+            self._draw()
+
+    def waited(self) -> bool:
+        """Tell whether the last `patience` validations have brought no better score."""
+        patience = self.config.patience
+        return patience is not None and self.since_best >= patience
+
+    def finish(self) -> None:
+        """Draw the curves once more, now whole."""
+        if self.rows:
+            self._curves()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the history, as plain values."""
+        matrix = self.report.scores.confusion.tolist() if self.report is not None else None
+        return {
+            "rows": self.rows,
+            "best": self.best,
+            "since_best": self.since_best,
+            "matrix": matrix,
+            "images": self.report.images if self.report is not None else 0,
+            "validated": self.validated,
+            "ended": self.waited(),
+            "plan": self.plan,
+            "labels": self.val.labels.to_plain(),
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up the history of the run that is resumed."""
+        self.rows = list(state_dict["rows"])
+        self.best = state_dict["best"]
+        self.since_best = state_dict["since_best"]
+        self.validated = state_dict["validated"]
+        if state_dict["matrix"] is not None:
+            matrix = torch.tensor(state_dict["matrix"])
+            self.report = self._report(matrix, state_dict["images"])
+
+    def _report(self, matrix: Tensor, images: int) -> Report:
+        return Report.from_matrix(
+            matrix,
+            self.val.labels,
+            images=images,
+            dataset=self.val.name,
+            split=self.val.split,
+        )
+
+    def _row(
+        self, scores: Scores, module: Training, trainer: pl.Trainer
+    ) -> dict[str, float | int | None]:
+        step = trainer.global_step
+        optimizers = trainer.optimizers
+        return {
+            "epoch": step / self.steps_per_epoch,
+            "step": step,
+            "lr": max(group["lr"] for group in optimizers[0].param_groups),
+            "train_loss": _finite(module.train_loss.mean()),
+            "val_loss": _finite(module.val_loss.mean()),
+            "miou": _finite(scores.miou),
+            "pixel_accuracy": _finite(scores.pixel_accuracy),
+            "mean_accuracy": _finite(scores.mean_accuracy),
+            "steps_left_out": module.guard.left_out,
+            **{
+                f"iou/{name}": _finite(float(iou))
+                for name, iou in zip(self.val.labels.names, scores.iou, strict=True)
+            },
+        }
+
+    def _is_best(self, row: dict[str, float | int | None]) -> bool:
+        value = row[self.config.monitor]
+        if value is None:
+            self.since_best += 1
+            return not self.rows[:-1]
+        score = -value if self.config.monitor == "val_loss" else value
+        if self.best is not None and score <= self.best:
+            self.since_best += 1
+            return False
+        self.best, self.since_best = score, 0
+        return True
+
+    def _facts(self, report: Report) -> dict[str, Any]:
+        plain = report.to_plain()
+        shown = ("miou", "pixel_accuracy", "counted", "dataset", "split", "images", "classes")
+        return {
+            "dataset": self.config.dataset.name,
+            "training_size": list(self.config.dataset.crop),
+            "scores": {name: plain[name] for name in shown},
+        }
+
+    def _draw(self) -> None:
+        """Refresh the pictures."""
+        if self.pictures:
+            with self.forgiving.writing("predictions.png"):
+                picture = sheet(self.pictures, self.val.labels)
+                write(self.folder / "predictions.png", png(picture))
+        self._curves()
+
+    def _pictures(self, segmenter: Segmenter) -> list[Row]:
+        rows: list[Row] = []
+        for index in _spread(len(self.val), 4):
+            try:
+                sample = self.val[index]
+            except (EffunetError, OSError):
+                continue  # told where the training met it
+            prediction = predict_mask(segmenter, sample.image).cpu().numpy()
+            rows.append(Row(sample.name, sample.image, sample.mask, prediction))
+        return rows
+
+    def _curves(self) -> None:
+        with self.forgiving.writing("curves.png"):
+            curves(self.rows, self.folder / "curves.png")
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _spread(count: int, wanted: int) -> list[int]:
+    """Return the same few indices every time, spread over all images."""
+    return (
+        [count * place // wanted for place in range(wanted)] if count > wanted else [*range(count)]
+    )
+
+
+def _csv(rows: Sequence[dict[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
