@@ -132,6 +132,7 @@ def quiet() -> Generator[None]:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*does not have many workers.*")
             warnings.filterwarnings("ignore", ".*LeafSpec.*")  # Lightning 2.6 with torch 2.15
+            warnings.filterwarnings("ignore", ".*in eval mode at the start.*")  # what is frozen
             yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):

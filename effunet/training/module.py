@@ -161,23 +161,36 @@ class MeanSince:
 
     def sum_over_processes(self) -> None:
         """Take in what the other processes have; called by all of them."""
-        if not (dist.is_available() and dist.is_initialized()):
-            return
-        device = "cuda" if dist.get_backend() == "nccl" else "cpu"
-        both = torch.tensor(
-            [float(self.total) if self.total is not None else 0.0, self.weight],
-            dtype=torch.float64,
-            device=device,
-        )
-        dist.all_reduce(both)
-        self.total, self.weight = both[0], int(both[1])
+        if _several():
+            both = self._share()
+            dist.all_reduce(both)
+            self.total, self.weight = both[0], int(both[1])
 
-    def state_dict(self) -> dict[str, float | int]:
-        """Return sum and weight, as plain values."""
-        return {"total": 0.0 if self.total is None else float(self.total), "weight": self.weight}
+    def state_dict(self) -> dict[str, list[list[float]]]:
+        """Return sum and weight of each process, as plain values; called by all of them."""
+        own = self._share()
+        if not _several():
+            return {"shares": [own.tolist()]}
+        shares = [torch.empty_like(own) for _ in range(dist.get_world_size())]
+        dist.all_gather(shares, own)
+        return {"shares": [share.tolist() for share in shares]}
 
-    def load_state_dict(self, state: dict[str, float | int]) -> None:
-        """Take up a mean that was saved."""
-        self.weight = int(state["weight"])
-        total = torch.tensor(state["total"], dtype=torch.float64)
-        self.total = total if self.weight else None
+    def load_state_dict(self, state: dict[str, list[list[float]]]) -> None:
+        """Take up a mean that was saved: this process's share, so that sums add up as before."""
+        shares = state["shares"]
+        rank, world = (dist.get_rank(), dist.get_world_size()) if _several() else (0, 1)
+        if len(shares) != world:  # the first of another number of processes takes all
+            shares = [[sum(parts) for parts in zip(*shares, strict=True)]]
+        total, weight = shares[rank] if rank < len(shares) else (0.0, 0)
+        self.weight = int(weight)
+        self.total = torch.tensor(total, dtype=torch.float64) if self.weight else None
+
+    def _share(self) -> Tensor:
+        """Return sum and weight where a collective of all processes takes them."""
+        total = float(self.total) if self.total is not None else 0.0
+        device = "cuda" if _several() and dist.get_backend() == "nccl" else "cpu"
+        return torch.tensor([total, self.weight], dtype=torch.float64, device=device)
+
+
+def _several() -> bool:
+    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1

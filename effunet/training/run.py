@@ -133,14 +133,14 @@ class Run:
             with _out_of_memory(config), faults(trainer):
                 trainer.fit(module, data, ckpt_path=start.checkpoint, weights_only=True)
                 course.catch_up(trainer, module)
+                # The first process's own, which the others have only guessed.
+                folder = trainer.strategy.broadcast(folder)
             if stop.taken is not None:
                 _say_first(
                     f"stopped behind step {trainer.global_step}: {run_folder.how_to_go_on(folder)}"
                 )
                 # A process that follows the first one has done its part, and ends well.
                 stop.raise_again() if machine.is_first() else sys.exit(0)
-        # The first process's own, which has by now written all that it writes.
-        folder = trainer.strategy.broadcast(folder)
         if machine.is_first():
             record.finish()
             conclude(folder, config, record, trainer.global_step)

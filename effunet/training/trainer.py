@@ -57,19 +57,23 @@ def build_trainer(
 
 @contextmanager
 def faults(trainer: pl.Trainer) -> Generator[None]:
-    """Let a fault out as what it was, and end the processes that Lightning has started.
+    """Outlive the processes that Lightning has started, and let a fault out as what it was.
 
-    They would wait for this one in a collective, which no gentler signal ends.
+    At a fault they would wait for this one in a collective, which no gentler signal ends.
 
     Raises:
         KeyboardInterrupt: a second Ctrl-C, of which Lightning makes an exit with code 1.
     """
+    launcher = trainer.strategy.launcher
+    started = isinstance(launcher, _SubprocessScriptLauncher)
     try:
         yield
     except BaseException as fault:
-        launcher = trainer.strategy.launcher
-        if isinstance(launcher, _SubprocessScriptLauncher):
+        if started:
             launcher.kill(signal.SIGKILL)
         if isinstance(fault, SystemExit) and isinstance(fault.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from fault
         raise
+    finally:
+        for process in launcher.procs if started else ():
+            process.wait()

@@ -4,9 +4,6 @@ import contextlib
 import os
 import shutil
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +12,7 @@ import pytest
 import torch
 import yaml
 from dataset_trees import plain_folder, stripes, tree_digest, write_png
-from tiny_training import STEPS, WORDS, Stop, do_at, draw_no_curves, state, stop_at, train
+from tiny_training import STEPS, Stop, do_at, draw_no_curves, state, stop_at, train
 
 from effunet.cli import main
 from effunet.data.dataset import open_dataset
@@ -405,81 +402,3 @@ def test_the_same_command_without_a_name_offers_the_run_that_stopped_and_starts_
     assert main(["train", "resume=runs/folder-phi-1"]) == 0
     assert train("data") == 0  # now that both have finished
     assert "is the same training" not in capsys.readouterr().out
-
-
-# As real programs
-
-
-def _start(home: Path, name: str, steps: int = STEPS) -> subprocess.Popen[str]:
-    words = (*WORDS, "dataset.root=data", f"max_steps={steps}", f"name={name}")
-    return subprocess.Popen(
-        [sys.executable, ROOT / "train.py", *words],
-        cwd=home,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def _until(there: Path, process: subprocess.Popen[str]) -> None:
-    limit = time.monotonic() + 120
-    while not there.exists():
-        assert process.poll() is None and time.monotonic() < limit, process.communicate()
-        time.sleep(0.005)
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("delay", [0.0, 0.05, 0.1, 0.2, 0.3])
-def test_kill_9_at_any_moment_costs_nothing_but_time(
-    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, delay: float
-):
-    monkeypatch.chdir(tmp_path)
-    shutil.copytree(home / "data", tmp_path / "data")
-    process = _start(tmp_path, "cut")
-    _until(tmp_path / "runs" / "cut" / "checkpoints" / "last.ckpt", process)
-    time.sleep(delay)
-    process.kill()
-    process.communicate()
-    assert main(["train", "resume=runs/cut"]) == 0
-    _is_whole(home, tmp_path / "runs" / "cut")
-
-
-@pytest.mark.long
-@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_a_training_with_its_code_and_the_line_that_goes_on(
-    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sent: signal.Signals, code: int
-):
-    monkeypatch.chdir(tmp_path)
-    shutil.copytree(home / "data", tmp_path / "data")
-    process = _start(tmp_path, "cut", steps=100_000)
-    _until(tmp_path / "runs" / "cut" / "checkpoints" / "last.ckpt", process)
-    process.send_signal(sent)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == code, err
-    assert out.rstrip().splitlines()[-1].endswith("go on with  python train.py resume=runs/cut")
-    assert "ending behind this step" in err and "Traceback" not in err
-    assert main(["info", "runs/cut"]) == 0
-    AtomicCheckpointIO().load_checkpoint(tmp_path / "runs" / "cut" / "checkpoints" / "last.ckpt")
-
-
-@pytest.mark.long
-def test_two_processes_count_every_image_once_and_write_one_run(
-    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.chdir(tmp_path)
-    plain_folder(tmp_path / "data", {"train": 5, "val": 3})
-    words = (*WORDS, "dataset.root=data", "max_steps=3", "accelerator=cpu", "devices=2")
-    done = subprocess.run(
-        [sys.executable, "-m", "effunet", "train", *words],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("run       runs/") == 1
-    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["folder-phi-1", "latest"]
-    run = tmp_path / "runs" / "folder-phi-1"
-    facts = evaluate(Segmenter.load(run), open_dataset(tmp_path / "data", "val")).to_plain()
-    assert yaml.safe_load((run / "metrics.json").read_text())["confusion"] == facts["confusion"]

@@ -8,12 +8,14 @@ in the same folder, reaches the disk, and then replaces the old one in one step.
 from __future__ import annotations
 
 import os
+import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning_fabric.plugins.io.checkpoint_io import CheckpointIO
+from torch import Tensor
 
 from effunet.errors import ModelError, ResourceError
 
@@ -33,6 +35,9 @@ class AtomicCheckpointIO(CheckpointIO):
         partial = target.with_name(f".{target.name}.partial")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
+            needed, free = _bytes(checkpoint), shutil.disk_usage(target.parent).free
+            if free < needed:  # or else the attempt would take what is left from everybody
+                raise OSError(f"it takes {needed / 1e6:.0f} MB and {free / 1e6:.0f} MB are free")
             with partial.open("wb") as file:
                 torch.save(checkpoint, file)
                 file.flush()
@@ -79,6 +84,14 @@ class AtomicCheckpointIO(CheckpointIO):
     def remove_checkpoint(self, path: str | Path) -> None:
         """Remove a checkpoint if it is there."""
         Path(path).unlink(missing_ok=True)
+
+
+def _bytes(value: Any) -> int:
+    """Return what the tensors within nested values take on the disk."""
+    if isinstance(value, Tensor):
+        return value.nbytes
+    parts = value.values() if isinstance(value, dict) else value
+    return sum(map(_bytes, parts)) if isinstance(value, dict | list | tuple) else 0
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,9 +1,16 @@
 """A checkpoint file is whole or not there, and reading one runs no code."""
 
+import itertools
 import os
 import pickle
+import random
+import shutil
+import signal
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -82,6 +89,78 @@ def test_the_new_file_reaches_the_disk_before_it_takes_the_old_ones_name(
     monkeypatch.setattr(Path, "replace", noted_replace)
     AtomicCheckpointIO().save_checkpoint(CHECKPOINT, file)
     assert order == ["sync", "replace", "sync"]
+
+
+def test_too_little_space_is_told_before_a_byte_is_written(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+):
+    before, written = file.read_bytes(), []
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=2_000_000))
+    monkeypatch.setattr(torch, "save", lambda *_: written.append(None))
+    large = {**CHECKPOINT, "optimizer_states": [{"state": {0: {"exp_avg": torch.zeros(10**6)}}}]}
+    with pytest.raises(ResourceError, match=r"it takes 4 MB and 2 MB are free.* is unharmed"):
+        AtomicCheckpointIO().save_checkpoint(large, file)
+    assert file.read_bytes() == before and not written
+
+
+def _in_child(work: Callable[[], None]) -> int:
+    """Start a child of this process that does nothing but the work; returns its number."""
+    child = os.fork()
+    if child == 0:
+        with suppress(BaseException):
+            work()
+            os._exit(0)
+        os._exit(1)
+    return child
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_kill_in_the_middle_of_a_save_leaves_a_whole_checkpoint_twenty_times(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # The usual cluster: a temporary folder on another file system than that of the run.
+    monkeypatch.setenv("TMPDIR", "/dev/shm")
+    torch.set_num_threads(1)
+    weights = torch.zeros(10**6)
+
+    def save_for_ever() -> None:
+        for step in itertools.count(4):
+            weights.fill_(step)
+            AtomicCheckpointIO().save_checkpoint(
+                {"state_dict": {"weight": weights}, "global_step": step}, file
+            )
+
+    draw, seen = random.Random(0), set()
+    for _ in range(20):
+        child = _in_child(save_for_ever)
+        time.sleep(draw.uniform(0.005, 0.06))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        loaded = AtomicCheckpointIO().load_checkpoint(file)
+        seen.add(loaded["global_step"])
+        if loaded["global_step"] > 3:
+            assert (loaded["state_dict"]["weight"] == loaded["global_step"]).all()
+        assert {path.name for path in file.parent.iterdir()} <= {"last.ckpt", ".last.ckpt.partial"}
+    assert len(seen) > 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_disk_that_fills_up_while_saving_keeps_the_checkpoint_before(file: Path):
+    before = file.read_bytes()
+
+    def save() -> None:
+        import resource
+
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+        with pytest.raises(ResourceError, match="could not be written"):
+            AtomicCheckpointIO().save_checkpoint(
+                {"state_dict": {"weight": torch.zeros(10**6)}, "global_step": 9}, file
+            )
+
+    assert os.waitpid(_in_child(save), 0)[1] == 0
+    assert file.read_bytes() == before
+    assert [path.name for path in file.parent.iterdir()] == ["last.ckpt"]
 
 
 class Payload:
