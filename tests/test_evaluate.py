@@ -185,6 +185,7 @@ def test_a_report_of_nothing_shows_na_and_no_number() -> None:
     assert "mIoU over 0 of 3 classes  n/a" in _printed(empty, plain=True)
 
 
+@pytest.mark.slow
 @pytest.mark.long
 def test_an_evaluation_of_ten_thousand_images_keeps_none_of_them() -> None:
     seen: dict[int, int] = {}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -22,27 +21,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from effunet.errors import UsageError
-from effunet.training.config.installed import require_loggers
+from effunet.training.config.installed import require_loggers, require_plugin
 from effunet.training.config.read import known_keys, nearest, to_config
 from effunet.training.config.schema import Config
 from effunet.training.resume import resumed
-
-PARENT = "hydra_plugins"
-PLUGINS = {
-    "hydra/launcher": {
-        "joblib": "hydra-joblib-launcher",
-        "submitit_local": "hydra-submitit-launcher",
-        "submitit_slurm": "hydra-submitit-launcher",
-        "ray": "hydra-ray-launcher",
-        "ray_aws": "hydra-ray-launcher",
-    },
-    "hydra/sweeper": {
-        "ax": "hydra-ax-sweeper",
-        "nevergrad": "hydra-nevergrad-sweeper",
-        "optuna": "hydra-optuna-sweeper",
-    },
-}
-"""Hydra's parts that do not come with it, and the package that brings each."""
 
 
 def conf_folder() -> Path:
@@ -61,7 +43,7 @@ def check(arguments: Sequence[str], multirun: bool, config_dir: str | None = Non
     overrides = [_parse(word) for word in arguments]
     for override in overrides:
         _check_key(override, config_dir)
-        _check_plugin(override)
+        require_plugin(override.key_or_group, override.value(), override.input_line or "")
         if override.is_sweep_override() and not multirun:
             raise UsageError(
                 f"{override.input_line}: several values are a sweep: add -m, or quote the value"
@@ -173,20 +155,6 @@ def _check_option(override: Override, options: list[str]) -> None:
             f"{group}={value}: no such {group}: there are {', '.join(options) or 'none yet'}"
             f"{own if group == 'dataset' else ''}"
         )
-
-
-def _check_plugin(override: Override) -> None:
-    """Refuse a launcher or sweeper of Hydra that is unknown or not installed."""
-    installs = PLUGINS.get(override.key_or_group)
-    name = override.value()
-    if installs is None or name == "basic":
-        return
-    if not isinstance(name, str) or name not in installs:
-        raise UsageError(f"{override.input_line}: {nearest(str(name), ['basic', *installs])}")
-    package = installs[name]
-    if not (find_spec(PARENT) and find_spec(f"{PARENT}.{package.replace('-', '_')}")):
-        what = "'effunet[joblib]'" if name == "joblib" else package
-        raise UsageError(f"{override.input_line}: not installed: pip install {what}")
 
 
 def _check_name(overrides: Sequence[Override]) -> None:

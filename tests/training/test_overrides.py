@@ -197,7 +197,7 @@ def test_one_name_for_several_jobs_is_refused_before_the_first_takes_it():
 def test_a_launcher_that_is_not_installed_is_told_with_what_installs_it(
     word: str, install: str, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("effunet.training.overrides.find_spec", lambda name: None)
+    monkeypatch.setattr("effunet.training.config.installed.find_spec", lambda name: None)
     with pytest.raises(UsageError) as caught:
         check([word, "seed=1,2"], multirun=True)
     assert str(caught.value) == f"{word}: not installed: {install}"

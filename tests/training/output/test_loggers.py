@@ -17,7 +17,7 @@ from effunet.errors import ResourceError, UsageError
 from effunet.training.config import installed
 from effunet.training.config.installed import require_loggers
 from effunet.training.config.read import to_config
-from effunet.training.output import loggers
+from effunet.training.output import adapters
 from effunet.training.output.loggers import LOGGERS, Loggers, open_loggers
 
 NAMES = ("tensorboard", "wandb", "mlflow")
@@ -251,7 +251,7 @@ def test_a_resumed_run_keeps_its_id_at_wandb(home: Path, monkeypatch: pytest.Mon
         opened.close("finished")
     first, second = [options for name, options in calls if name == "init"]
     assert first == second and first["resume"] == "allow" and first["dir"] == str(home)
-    assert first["id"] == json.loads((home / loggers.IDS).read_text())["wandb"]
+    assert first["id"] == json.loads((home / adapters.IDS).read_text())["wandb"]
     assert calls[1:5] == [
         ("config", {"seed": 1}),
         ("log", (["miou"], 2)),
@@ -285,7 +285,7 @@ def test_a_real_mlflow_run_is_read_back_and_gone_on_with(home: Path):
         assert set(opened.opened) == {"mlflow"}
         opened.close("finished")
     client = MlflowClient(tracking_uri=f"sqlite:///{home / 'runs' / 'mlflow.db'}")
-    key = json.loads((run / loggers.IDS).read_text())["mlflow"]
+    key = json.loads((run / adapters.IDS).read_text())["mlflow"]
     for name in ("miou", "iou/Stra_e _nass_"):
         points = [(p.step, p.value) for p in client.get_metric_history(key, name)]
         assert points == [(2, 0.25), (4, 0.5)]
@@ -297,7 +297,7 @@ def test_a_real_mlflow_run_is_read_back_and_gone_on_with(home: Path):
 
 def test_an_unreadable_id_file_is_told(home: Path, monkeypatch: pytest.MonkeyPatch):
     fake_wandb(monkeypatch)
-    (home / loggers.IDS).write_text("{")
+    (home / adapters.IDS).write_text("{")
     with pytest.raises(ResourceError, match="wandb cannot be opened"):
         open_loggers(config_of("wandb"), home)
     with pytest.raises(UsageError, match="must be one of tensorboard, wandb, mlflow"):
