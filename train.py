@@ -6,7 +6,7 @@ conf/ is composed by Hydra into one typed config, the config becomes a Run, and 
 
 import sys
 
-from effunet.cli import main
+from effunet.cli import program
 
 if __name__ == "__main__":
-    sys.exit(main(["train", *sys.argv[1:]]))
+    program(["train", *sys.argv[1:]])

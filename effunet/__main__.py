@@ -1,8 +1,6 @@
 """`python -m effunet`: the same as the command `effunet`."""
 
-import sys
-
-from effunet.cli import main
+from effunet.cli import program
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

@@ -13,9 +13,21 @@ from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
+from effunet import processes
 from effunet.errors import told
 
 MODEL = "segmenter.safetensors, or a run folder like runs/latest"
+
+
+def program(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run the command that the program was started with, or that of argv, and end the program."""
+    try:
+        code = main(argv)
+    except SystemExit as stop:  # of argparse, or a signal's
+        if not isinstance(stop.code, int | None):
+            raise
+        code = stop.code or 0
+    processes.leave(code)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -196,4 +208,4 @@ def _tile(text: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

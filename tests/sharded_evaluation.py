@@ -59,3 +59,4 @@ if __name__ == "__main__":
     with processes.joined():
         place = processes.rank()
         Path(sys.argv[1], f"{place}.json").write_text(json.dumps(scenes()))
+    processes.leave(0)
