@@ -76,15 +76,17 @@ class Course(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Catch up with a validation that a signal has cut short, before the next step."""
         self.stop.listen()
+        # One that came while Lightning listened is ours as well; it would end the training with 0.
+        trainer._signal_connector.received_sigterm = False  # pyright: ignore[reportPrivateUsage]
         self._done = trainer.global_step
-        if trainer.is_global_zero:
-            self.journal.open(trainer.global_step)
         self.catch_up(trainer, pl_module)
 
     def catch_up(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Validate if this step's validation is due and not done; Lightning skips its last one."""
         assert isinstance(pl_module, Training)
         step = trainer.global_step
+        if trainer.is_global_zero:
+            self.journal.open(step)
         if self.milestones.validates(step) and self.record.validated != step:
             pl_module.to(trainer.strategy.root_device)
             self._settle(trainer, pl_module, validate=True, save=False)

@@ -143,6 +143,7 @@ def _send(number: signal.Signals, times: int = 1) -> Callable[[], None]:
 @pytest.mark.parametrize(
     ("number", "hook", "times", "step"),
     [
+        (signal.SIGTERM, "on_train_start", 1, "1"),  # while Lightning's own handler is in place
         (signal.SIGINT, "on_train_batch_end", 1, "1"),  # before any validation
         (signal.SIGTERM, "on_train_batch_start", 4, "4"),  # its validation comes when resumed
         (signal.SIGINT, "validating", 1, "2"),  # which is cut short, and done when resumed

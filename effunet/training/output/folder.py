@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import count
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -67,25 +67,22 @@ def choose(config: Config) -> Path:
 
 
 def unfinished_twin(config: Config, total: int) -> str | None:
-    """Return the line that offers an earlier run of the same config that stopped before its end."""
+    """Return the line that offers the newest run of the same config, if it stopped too early."""
     if config.name is not None or config.resume is not None or not machine.is_first():
         return None
-    twin = None
-    for folder in _numbered(config):
-        if not folder.exists():
-            break
+    for folder in reversed([*takewhile(Path.exists, _numbered(config))]):
         with suppress(OSError, UnicodeDecodeError, yaml.YAMLError, EffunetError):
             stored = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
-            if stored == to_plain(config):
-                found = _read(folder, total)
-                twin = twin if found.finished else (folder, found.step)
-    if twin is None:
-        return None
-    folder, step = twin
-    return (
-        f"{folder} is the same training, stopped at step {step} of {total}: this is a new one;"
-        f" {how_to_go_on(folder)}"
-    )
+            if stored != to_plain(config):
+                continue
+            found = _read(folder, total)
+            if found.finished:
+                return None
+            return (
+                f"{folder} is the same training, stopped at step {found.step} of {total}: this is a"
+                f" new one; {how_to_go_on(folder)}"
+            )
+    return None
 
 
 def make(folder: Path, config: Config) -> Path:

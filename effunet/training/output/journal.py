@@ -23,9 +23,13 @@ class Journal:
         """Log the rows and pictures of `record` and the speed of `watch`."""
         self.record, self.watch = record, watch
         self.loggers = Loggers({})
+        self.opened = False
 
     def open(self, step: int) -> None:
-        """Open the loggers, at the step that the training starts from."""
+        """Open the loggers once, at the step that the training starts from."""
+        if self.opened:
+            return
+        self.opened = True
         config = self.record.config
         self.loggers = open_loggers(config, self.record.folder, step)
         self.loggers.log_config(to_plain(config))
