@@ -182,6 +182,11 @@ def add_up(counts: Sequence[int]) -> list[int]:
     return _reduced(counts, "SUM")
 
 
+def highest(number: int) -> int:
+    """The highest number of all processes."""
+    return _reduced([number], "MAX")[0]
+
+
 def alike(number: int) -> bool:
     """Whether the number is the same in all processes."""
     highest, lowest = _reduced((number, -number), "MAX")

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from effunet import processes
 from effunet.metrics import ConfusionMatrix
 from effunet.model.kinds import Network
 from effunet.training.config.schema import Config
@@ -161,7 +162,7 @@ class MeanSince:
 
     def sum_over_processes(self) -> None:
         """Take in what the other processes have; called by all of them."""
-        if _several():
+        if processes.world() > 1:
             both = self._share()
             dist.all_reduce(both)
             self.total, self.weight = both[0], int(both[1])
@@ -169,28 +170,23 @@ class MeanSince:
     def state_dict(self) -> dict[str, list[list[float]]]:
         """Return sum and weight of each process, as plain values; called by all of them."""
         own = self._share()
-        if not _several():
+        if processes.world() == 1:
             return {"shares": [own.tolist()]}
-        shares = [torch.empty_like(own) for _ in range(dist.get_world_size())]
+        shares = [torch.empty_like(own) for _ in range(processes.world())]
         dist.all_gather(shares, own)
         return {"shares": [share.tolist() for share in shares]}
 
     def load_state_dict(self, state: dict[str, list[list[float]]]) -> None:
         """Take up a mean that was saved: this process's share, so that sums add up as before."""
         shares = state["shares"]
-        rank, world = (dist.get_rank(), dist.get_world_size()) if _several() else (0, 1)
-        if len(shares) != world:  # the first of another number of processes takes all
+        if len(shares) != processes.world():  # the first of another number of processes takes all
             shares = [[sum(parts) for parts in zip(*shares, strict=True)]]
-        total, weight = shares[rank] if rank < len(shares) else (0.0, 0)
+        total, weight = shares[processes.rank()] if processes.rank() < len(shares) else (0.0, 0)
         self.weight = int(weight)
         self.total = torch.tensor(total, dtype=torch.float64) if self.weight else None
 
     def _share(self) -> Tensor:
         """Return sum and weight where a collective of all processes takes them."""
         total = float(self.total) if self.total is not None else 0.0
-        device = "cuda" if _several() and dist.get_backend() == "nccl" else "cpu"
+        device = "cuda" if processes.world() > 1 and dist.get_backend() == "nccl" else "cpu"
         return torch.tensor([total, self.weight], dtype=torch.float64, device=device)
-
-
-def _several() -> bool:
-    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1

@@ -12,7 +12,7 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any, NoReturn
 
-import torch
+from effunet import processes
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -58,13 +58,7 @@ class Stop:
 
     def agreed(self) -> int | None:
         """Return the signal that any process has got, None if none has; called by all of them."""
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            device = "cuda" if torch.distributed.get_backend() == "nccl" else "cpu"
-            wish = torch.tensor(self.signal or 0, device=device)
-            torch.distributed.all_reduce(wish, torch.distributed.ReduceOp.MAX)
-            self.taken = int(wish) or None
-        else:
-            self.taken = self.signal
+        self.taken = processes.highest(self.signal or 0) or None
         return self.taken
 
     def raise_again(self) -> None:

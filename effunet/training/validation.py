@@ -13,6 +13,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from effunet import processes
 from effunet.data.loader import Loader, SegmentationData
 from effunet.training.module import Batch, Training
 from effunet.training.stop import Stop
@@ -86,6 +87,6 @@ class Validation:
 
 def _equal_on_all(network: nn.Module) -> None:
     """Give every process the first one's running statistics, which each has gathered by itself."""
-    if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+    if processes.world() > 1:
         for buffer in network.buffers():
             dist.broadcast(buffer, 0)
