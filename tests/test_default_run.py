@@ -22,6 +22,7 @@ socket.socket.connect = refuse
 
 def run(*words: str | Path, cwd: Path, path: Path) -> str:
     environment = {**os.environ, "PYTHONPATH": f"{path}{os.pathsep}{REPOSITORY}"}
+    environment.pop("OMP_NUM_THREADS", None)  # all cores, as a newcomer has it
     done = subprocess.run(
         [sys.executable, *map(str, words)],
         cwd=cwd, env=environment, capture_output=True, text=True, timeout=1500,
