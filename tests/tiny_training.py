@@ -26,14 +26,15 @@ def train(data: Path | str, *words: str) -> int:
     return main(["train", *WORDS, f"dataset.root={data}", f"max_steps={STEPS}", *words])
 
 
-def state(folder: Path) -> dict[str, str]:
+def state(folder: Path, pictures: bool = True) -> dict[str, str]:
     """What a run has learnt and written, as digests: equal means bit for bit the same training."""
     checkpoint = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
     weights = hashlib.sha256()
     average = checkpoint["effunet"]["ema"] or {}
     for name, weight in [*sorted(checkpoint["state_dict"].items()), *sorted(average.items())]:
         weights.update(name.encode() + weight.contiguous().numpy().tobytes())
-    files = ("segmenter.safetensors", "metrics.csv", "metrics.json", "predictions.png")
+    files = ["segmenter.safetensors", "metrics.csv", "metrics.json"]
+    files += ["predictions.png"] * pictures
     digests = {file: hashlib.sha256((folder / file).read_bytes()).hexdigest() for file in files}
     return {**digests, "last weights": weights.hexdigest(), "step": str(checkpoint["global_step"])}
 

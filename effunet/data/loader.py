@@ -1,5 +1,6 @@
 """Datasets in, batches of tensors out, each a function of (seed, position); speaks Lightning."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NotRequired, Protocol, TypedDict, runtime_checkable
 
@@ -103,7 +104,7 @@ class SegmentationData(LightningDataModule):
             "num_workers": num_workers,
             "persistent_workers": num_workers > 0,
             "multiprocessing_context": start_method if num_workers > 0 else None,
-            "worker_init_fn": _one_thread,
+            "worker_init_fn": _start_worker,
             "collate_fn": _collate,
         }
 
@@ -272,7 +273,14 @@ def _collate(reads: Sequence[Items | Fault]) -> _Read | EffunetError | Fault:
     return {"batch": batch, "faults": faults}
 
 
-def _one_thread(_: int) -> None:
-    """Workers are the parallelism: more threads than cores only wait for one another."""
+def _start_worker(_: int) -> None:
+    """Workers are the parallelism: more threads than cores only wait for one another.
+
+    A signal to the whole group, as a terminal or `timeout` sends it, is the training's to answer:
+    it still needs its workers for the step that it finishes. So they leave the group; they end with
+    the training all the same.
+    """
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
+    if hasattr(os, "setpgrp"):
+        os.setpgrp()

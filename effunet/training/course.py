@@ -33,7 +33,7 @@ class Milestones:
 
     def validates(self, step: int) -> bool:
         """Tell whether a validation is due behind this step; behind the last one it always is."""
-        return step > 0 and (step % self.validate_every == 0 or step == self.total)
+        return step > 0 and (step % self.validate_every == 0 or step >= self.total)
 
     def saves(self, step: int) -> bool:
         """Tell whether a checkpoint is due behind this step, beside those of the validations."""

@@ -24,6 +24,7 @@ FREE = ("resume", "resume_force", "num_workers", "save_every", "loggers")
 FIXED = (
     *("encoder.name", "encoder.phi", "encoder.skip", "encoder.weights"),
     *("encoder.freeze", "encoder.freeze_norms", "decoder.", "network.", "optim.name", "init_from"),
+    "accumulate",  # Lightning counts batches, of which a step would then begin in the middle
 )
 """Keys (or, with a dot at the end, groups) that weights and optimizer state are tied to."""
 

@@ -106,7 +106,7 @@ class Run:
         total = milestones.total
         start = Resumption(None)
         if config.resume is not None:
-            start = run_folder.resumption(self.folder, total, network.plan, self.train)
+            start = run_folder.resumption(self.folder, config, total, network.plan, self.train)
             if start.finished:
                 print(f"{self.folder} is already finished, behind step {start.step} of {total}")
                 return Segmenter.load(self.folder)
@@ -130,7 +130,7 @@ class Run:
             course = Course(milestones, validation, record, watch, journal, stop, ema)
             trainer = build_trainer(config, module, folder, total, [watch, course])
             announce(folder, config, network, self.train, self.val, total, trainer)
-            with _out_of_memory(config), faults(trainer):
+            with _out_of_memory(config), faults(trainer, stop):
                 trainer.fit(module, data, ckpt_path=start.checkpoint, weights_only=True)
                 course.catch_up(trainer, module)
                 # The first process's own, which the others have only guessed.

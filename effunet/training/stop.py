@@ -66,6 +66,11 @@ class Stop:
         if self.taken is not None:
             _end(self.taken)
 
+    def end(self) -> None:
+        """End the program at once if this process was sent a signal."""
+        if self.signal is not None:
+            _end(self.signal)
+
     def _take(self, number: int, frame: FrameType | None) -> None:
         if self.signal is not None:
             _end(number)

@@ -20,6 +20,7 @@ from effunet.training import machine
 from effunet.training.config.schema import Config
 from effunet.training.module import Training
 from effunet.training.output.checkpoint import AtomicCheckpointIO
+from effunet.training.stop import Stop
 
 
 def build_trainer(
@@ -56,13 +57,14 @@ def build_trainer(
 
 
 @contextmanager
-def faults(trainer: pl.Trainer) -> Generator[None]:
+def faults(trainer: pl.Trainer, stop: Stop) -> Generator[None]:
     """Outlive the processes that Lightning has started, and let a fault out as what it was.
 
     At a fault they would wait for this one in a collective, which no gentler signal ends.
 
     Raises:
         KeyboardInterrupt: a second Ctrl-C, of which Lightning makes an exit with code 1.
+        SystemExit: a signal that has also ended the processes that read data.
     """
     launcher = trainer.strategy.launcher
     started = isinstance(launcher, _SubprocessScriptLauncher)
@@ -73,6 +75,8 @@ def faults(trainer: pl.Trainer) -> Generator[None]:
             launcher.kill(signal.SIGKILL)
         if isinstance(fault, SystemExit) and isinstance(fault.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from fault
+        if isinstance(fault, RuntimeError) and "DataLoader worker" in str(fault):
+            stop.end()  # a scheduler has signalled the workers, too, and no step can be finished
         raise
     finally:
         for process in launcher.procs if started else ():

@@ -382,6 +382,33 @@ def test_a_forced_change_is_printed_kept_in_the_config_and_what_the_run_goes_on_
     assert [float(row.split(",")[column]) for row in rows[2:]] == [0.25, 0.25]
 
 
+def test_forced_to_another_score_patience_or_length_a_run_ends_by_the_new_one(
+    stopped: Path, capsys: pytest.CaptureFixture[str]
+):
+    force = ("resume=runs/cut", "resume_force=true")
+    assert main(["train", *force, "monitor=val_loss", "max_steps=4"]) == 0
+    rows = (stopped / "runs/cut/metrics.csv").read_text().splitlines()
+    best = yaml.safe_load((stopped / "runs/cut/metrics.json").read_text())["miou"]
+    # The first validation behind the change is the first to be measured by the new score.
+    assert best == float(rows[2].split(",")[rows[0].split(",").index("miou")])
+    assert main(["train", *force, "max_steps=3"]) == 0  # fewer than are done
+    assert "already finished, behind step 4 of 3" in capsys.readouterr().out
+    assert main(["train", *force, "accumulate=2"]) == 2
+    assert "accumulate: what was learnt is tied to it" in capsys.readouterr().err
+
+
+def test_shortened_below_a_step_without_any_validation_a_run_validates_and_ends(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(home / "data", tmp_path / "data")
+    with monkeypatch.context() as patch:
+        stop_at(patch, "on_train_batch_end", 5)
+        assert train("data", "name=cut", "val_every=100", "save_every=1") == 1
+    assert main(["train", "resume=runs/cut", "resume_force=true", "max_steps=3"]) == 0
+    assert len((tmp_path / "runs/cut/metrics.csv").read_text().splitlines()) == 2
+
+
 def test_the_same_command_without_a_name_offers_the_run_that_stopped_and_starts_a_new_one(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):

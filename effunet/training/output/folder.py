@@ -75,7 +75,7 @@ def unfinished_twin(config: Config, total: int) -> str | None:
             stored = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
             if stored != to_plain(config):
                 continue
-            found = _read(folder, total)
+            found = _read(folder, total, config.patience)
             if found.finished:
                 return None
             return (
@@ -120,14 +120,16 @@ def make(folder: Path, config: Config) -> Path:
     return folder
 
 
-def resumption(folder: Path, total: int, plan: AnyPlan, train: Dataset) -> Resumption:
+def resumption(
+    folder: Path, config: Config, total: int, plan: AnyPlan, train: Dataset
+) -> Resumption:
     """Return where the run in a folder goes on.
 
     Raises:
         ModelError: what lies there cannot be read, or network (by config.yaml) and classes (by the
             dataset) are no longer those of the checkpoint.
     """
-    found = _read(folder, total)
+    found = _read(folder, total, config.patience)
     if found.checkpoint is None:
         return found
     record = _state(found.checkpoint)["record"]
@@ -192,14 +194,15 @@ def _text(config: Config) -> str:
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
 
 
-def _read(folder: Path, total: int) -> Resumption:
+def _read(folder: Path, total: int, patience: int | None) -> Resumption:
     file = folder / LAST
     if not file.is_file():
         return Resumption(None)
     checkpoint = AtomicCheckpointIO().load_checkpoint(file)
     record, step = _state(file, checkpoint)["record"], checkpoint["global_step"]
     validated = record["validated"] == step
-    return Resumption(file, step, validated and (step >= total or bool(record["ended"])))
+    waited = patience is not None and record["since_best"] >= patience
+    return Resumption(file, step, validated and (step >= total or waited))
 
 
 def _state(file: Path, checkpoint: dict[str, Any] | None = None) -> dict[str, Any]:

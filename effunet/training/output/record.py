@@ -125,10 +125,10 @@ class Record:
             "rows": self.rows,
             "best": self.best,
             "since_best": self.since_best,
+            "monitor": self.config.monitor,
             "matrix": matrix,
             "images": self.report.images if self.report is not None else 0,
             "validated": self.validated,
-            "ended": self.waited(),
             "plan": self.plan,
             "labels": self.val.labels.to_plain(),
         }
@@ -136,8 +136,9 @@ class Record:
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up the history of the run that is resumed."""
         self.rows = list(state_dict["rows"])
-        self.best = state_dict["best"]
-        self.since_best = state_dict["since_best"]
+        # A score of another kind, after resume_force, is no measure for the ones to come.
+        if state_dict["monitor"] == self.config.monitor:
+            self.best, self.since_best = state_dict["best"], state_dict["since_best"]
         self.validated = state_dict["validated"]
         if state_dict["matrix"] is not None:
             matrix = torch.tensor(state_dict["matrix"])
@@ -209,7 +210,10 @@ class Record:
                 sample = self.val[index]
             except (EffunetError, OSError):
                 continue  # told where the training met it
-            prediction = predict_mask(segmenter, sample.image).cpu().numpy()
+            try:
+                prediction = predict_mask(segmenter, sample.image).cpu().numpy()
+            except torch.OutOfMemoryError:
+                continue  # the validation has said so; a picture is worth no training
             rows.append(Row(sample.name, sample.image, sample.mask, prediction))
         return rows
 
