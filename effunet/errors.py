@@ -11,6 +11,7 @@ import sys
 MISSING_RESOURCE = {
     errno.ENOSPC: "free some space",
     errno.EDQUOT: "free some space",
+    errno.EFBIG: "the limit on a file's size is too low (ulimit -f)",
     errno.EACCES: "check its permissions",
     errno.EPERM: "check its permissions",
     errno.EROFS: "it lies on a read-only file system: name another place",

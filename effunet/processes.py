@@ -68,7 +68,7 @@ def leave(code: int) -> NoReturn:
     """
     sys.stdout.flush()
     sys.stderr.flush()
-    if _number("WORLD_SIZE", "1") > 1:
+    if world() > 1 or os.environ.get("WORLD_SIZE", "1") != "1":
         gc.collect()  # what holds other processes, as the workers of a loader, lets them go
         os._exit(code)
     sys.exit(code)

@@ -1,6 +1,7 @@
 """Datasets in, batches of tensors out, each a function of (seed, position); speaks Lightning."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NotRequired, Protocol, TypedDict, runtime_checkable
 
@@ -57,6 +58,9 @@ class _Read(TypedDict):
     batch: NotRequired[Batch]  # absent when every image of it is skipped
     faults: list[tuple[int, str]]
 
+
+GRACE = 5
+"""Seconds that a worker goes on after a SIGTERM, which is also how a program ends its last ones."""
 
 Item = tuple[np.ndarray, np.ndarray, int]
 Items = tuple[Item | None, list[Fault]]
@@ -120,6 +124,7 @@ class SegmentationData(LightningDataModule):
             pin_memory=self._on_cuda(),
             skipped=self.skipped_train,
             first_step=self._batches_done,
+            batches_a_step=self.trainer.accumulate_grad_batches if self.trainer else 1,
             **self._options,
         )
 
@@ -169,11 +174,13 @@ class Loader(DataLoader[Any]):
         *,
         skipped: Skipped,
         first_step: Callable[[], int] | None = None,
+        batches_a_step: int = 1,
         **options: Any,
     ):
-        """Count into `skipped`; `first_step` is that of the first batch, None outside of steps."""
+        """Count into `skipped`; `first_step` numbers the first batch, None outside of steps."""
         super().__init__(dataset, **options)
         self.skipped = skipped
+        self.batches_a_step = batches_a_step
         self.first_step = first_step
 
     def __iter__(self) -> Iterator[Batch]:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -197,7 +204,7 @@ class Loader(DataLoader[Any]):
         """Return the error with the place of the image, still of its own kind."""
         error = fault.error
         place = f"{self.skipped.kind} image {fault.index}"
-        place += f", step {step}" if step is not None else ""
+        place += f", step {step // self.batches_a_step}" if step is not None else ""
         error.args = (f"{error} ({place})", *error.args[1:])
         return error
 
@@ -276,11 +283,14 @@ def _collate(reads: Sequence[Items | Fault]) -> _Read | EffunetError | Fault:
 def _start_worker(_: int) -> None:
     """Workers are the parallelism: more threads than cores only wait for one another.
 
-    A signal to the whole group, as a terminal or `timeout` sends it, is the training's to answer:
-    it still needs its workers for the step that it finishes. So they leave the group; they end with
-    the training all the same.
+    A signal to the whole group, as a terminal or `timeout` sends it, is the training's to answer,
+    which still needs its workers for the step that it finishes. So they leave the group, and where
+    each process is signalled by itself they serve on for GRACE seconds.
     """
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(os, "setpgrp"):
         os.setpgrp()
+        # Whose default is to end the process.
+        signal.signal(signal.SIGTERM, lambda *_: signal.alarm(GRACE))

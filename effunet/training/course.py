@@ -75,9 +75,6 @@ class Course(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Catch up with a validation that a signal has cut short, before the next step."""
-        self.stop.listen()
-        # One that came while Lightning listened is ours as well; it would end the training with 0.
-        trainer._signal_connector.received_sigterm = False  # pyright: ignore[reportPrivateUsage]
         self._done = trainer.global_step
         self.catch_up(trainer, pl_module)
 
@@ -122,6 +119,7 @@ class Course(pl.Callback):
             "record": self.record.state_dict(),
             "counters": pl_module.counters(),
             "ema": None if self.ema is None else self.ema.state_dict(),
+            "processes": trainer.world_size,
         }
 
     def on_load_checkpoint(

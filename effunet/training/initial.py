@@ -158,9 +158,10 @@ def _lasting(config: Config) -> str:
     """Return init_from without the link to the newest run, which turns to the run that starts."""
     assert config.init_from is not None
     given = Path(config.init_from)
-    if not given.is_symlink() or given.name != LATEST or config.resume is not None:
+    link = given if given.name == LATEST else given.parent
+    if not link.is_symlink() or link.name != LATEST or config.resume is not None:
         return config.init_from
-    target = given.parent / given.readlink()
+    target = link.parent / link.readlink() / given.relative_to(link)
     if (
         machine.processes(config).world > 1
     ):  # further processes start with the same words, but later

@@ -54,6 +54,11 @@ def main(arguments: Sequence[str]) -> int:
     for option in options:
         if multirun and option.partition("=")[0] in NO_SWEEP:
             raise UsageError(f"{option}: does not go with -m: leave out one of them")
+    if multirun and "TORCHELASTIC_RUN_ID" in os.environ:
+        raise UsageError(
+            "-m: a sweep starts the processes of each job by itself: start it without torchrun, and"
+            " say devices="
+        )
     config_dir = _option(options, "--config-dir", "-cd")
     check(overrides, multirun, config_dir)
     # Where Hydra reads its words; it knows no option between two overrides.
@@ -111,7 +116,7 @@ def run_of(composed: DictConfig) -> Any:
             (source.path for source in sources if source.provider == "command-line"), None
         )
         config, differences = resume(composed.resume, list(hydra.overrides.task), theirs)
-        for line in differences:
+        for line in differences if os.environ.get("RANK", "0") == "0" else ():
             print(f"notice    resume_force: {line}")
     from effunet.training.run import Run
 

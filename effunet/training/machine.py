@@ -88,6 +88,11 @@ def _started() -> Processes | None:
     # Within an interactive allocation a program is started once, without srun's task variables.
     if "SLURM_NTASKS" in names and names.get("SLURM_JOB_NAME") not in ("bash", "interactive"):
         nodes = int(names.get("SLURM_NNODES", "1"))
+        if int(names["SLURM_NTASKS"]) > 1 and "SLURM_NTASKS_PER_NODE" not in names:
+            raise UsageError(
+                f"SLURM started {names['SLURM_NTASKS']} tasks: say how many a machine, with srun's"
+                " --ntasks-per-node"
+            )
         return Processes(nodes, int(names["SLURM_NTASKS"]) // nodes)
     return None
 

@@ -111,9 +111,11 @@ class Training(pl.LightningModule):
 
     def count(self, logits: Tensor, batch: Batch) -> None:
         """Count the logits of a validation batch."""
-        self.val_loss.add(self.loss(logits, batch["mask"]).detach(), len(logits))
+        loss = self.loss(logits, batch["mask"]).detach()
         # max is several times faster than argmax on a CPU; both return the first of equals.
         self.confusion.update(logits.max(1).indices, batch["mask"])
+        # Last: what lacks memory before is counted anew.
+        self.val_loss.add(loss, len(logits))
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Return the optimizer with a learning rate that is a pure function of the step."""

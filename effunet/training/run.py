@@ -108,7 +108,9 @@ class Run:
         if config.resume is not None:
             start = run_folder.resumption(self.folder, config, total, network.plan, self.train)
             if start.finished:
-                print(f"{self.folder} is already finished, behind step {start.step} of {total}")
+                _say_first(
+                    f"{self.folder} is already finished, behind step {start.step} of {total}"
+                )
                 return Segmenter.load(self.folder)
         elif twin := run_folder.unfinished_twin(config, total):
             print(f"notice    {twin}")
@@ -157,7 +159,6 @@ class Run:
             num_workers=machine.workers(self.config),
             seed=self.config.seed,
             skip=self.config.dataset.on_error == "skip",
-            notify=_say_first,
         )
 
 
@@ -166,14 +167,17 @@ def _out_of_memory(config: Config) -> Generator[None]:
     """Say what would need less memory where the device has too little."""
     try:
         yield
-    except torch.OutOfMemoryError as error:
-        half = max(1, config.batch_size // 2)
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        host = isinstance(error, MemoryError) or "can't allocate memory" in str(error)
+        if not (host or isinstance(error, torch.OutOfMemoryError)):
+            raise
+        size = config.batch_size
+        fewer = f"batch_size={size // 2} accumulate={2 * config.accumulate}, " if size > 1 else ""
         ours = config.network.name == "effunet"
         frugal = "encoder.checkpointing=true" if ours else "a smaller encoder"
         raise ResourceError(
-            f"the device's memory is full: try batch_size={half}"
-            f" accumulate={2 * config.accumulate}, {frugal}, or a dataset.crop smaller than"
-            f" {config.dataset.crop}"
+            f"the {'machine' if host else 'device'}'s memory is full: try {fewer}{frugal}, or a"
+            f" dataset.crop smaller than {config.dataset.crop}"
         ) from error
 
 

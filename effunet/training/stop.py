@@ -33,7 +33,8 @@ class Stop:
         # Python takes signals in its main thread alone; elsewhere they stay as they are.
         if threading.current_thread() is threading.main_thread():
             self._before = {number: signal.getsignal(number) for number in SIGNALS}
-            self.listen()
+            for number in SIGNALS:
+                signal.signal(number, self._take)
         return self
 
     def __exit__(
@@ -45,16 +46,6 @@ class Stop:
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before = {}
-
-    def listen(self) -> None:
-        """Take the signals (again): Lightning sets a handler of its own before the first step.
-
-        Its own sends to other processes from inside the handler, where a collective may be going
-        on, and knows nothing of the step in work.
-        """
-        if threading.current_thread() is threading.main_thread():
-            for number in SIGNALS:
-                signal.signal(number, self._take)
 
     def agreed(self) -> int | None:
         """Return the signal that any process has got, None if none has; called by all of them."""

@@ -132,6 +132,10 @@ def test_the_newest_run_is_written_down_by_its_own_name(
     config = to_config({"init_from": "runs/latest"})
     assert initial.settled(config).init_from == "runs/first"
     monkeypatch.setattr(machine, "processes", lambda config: machine.Processes(1, 2))
+    inside = to_config({"init_from": "runs/latest/segmenter.safetensors"})
+    with monkeypatch.context() as patch:
+        patch.setattr(machine, "processes", lambda config: machine.Processes(1, 1))
+        assert initial.settled(inside).init_from == "runs/first/segmenter.safetensors"
     with pytest.raises(UsageError, match="use init_from=runs/first"):
         initial.settled(config)
 

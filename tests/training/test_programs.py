@@ -31,8 +31,9 @@ def start(home: Path, *words: str, processes: int = 0) -> subprocess.Popen[str]:
     """A training in a folder with data/; by torchrun where `processes` are asked for."""
     torchrun = ["-m", "torch.distributed.run", "--nproc-per-node", str(processes), "-m", "effunet"]
     program = [*torchrun, "train"] if processes else [str(ROOT / "train.py")]
+    told, said = (*WORDS, "dataset.root=data", "accelerator=cpu"), {w.split("=")[0] for w in words}
     return subprocess.Popen(
-        [sys.executable, *program, *WORDS, "dataset.root=data", "accelerator=cpu", *words],
+        [sys.executable, *program, *(w for w in told if w.split("=")[0] not in said), *words],
         cwd=home,
         env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
@@ -118,10 +119,21 @@ def test_a_signal_ends_a_training_with_its_code_and_the_line_that_goes_on(
     AtomicCheckpointIO().load_checkpoint(work / "runs" / "cut" / LAST)
 
 
-def test_sigterm_to_a_whole_group_leaves_the_workers_to_finish_the_step(work: Path):
+@pytest.mark.parametrize("each", [False, True])
+def test_sigterm_to_a_group_or_to_each_process_leaves_the_workers_to_finish_the_step(
+    each: bool, work: Path
+):
     process = start(work, "name=cut", NO_END, "num_workers=2")
     until(work / "runs" / "cut" / LAST, process)
-    os.killpg(process.pid, signal.SIGTERM)
+    if each:
+        listed = ["pgrep", "-P", str(process.pid)]
+        workers = subprocess.run(listed, capture_output=True, text=True).stdout.split()
+        assert len(workers) >= 2
+        for worker in workers:
+            os.kill(int(worker), signal.SIGTERM)
+        process.send_signal(signal.SIGTERM)
+    else:
+        os.killpg(process.pid, signal.SIGTERM)
     code, out, err = ended(process, 60)
     assert code == 143, err
     assert err.count("ending behind this step") == 1 and out.count("stopped behind step") == 1
@@ -177,14 +189,30 @@ def test_sigterm_to_torchrun_ends_its_processes_behind_a_whole_checkpoint(work: 
     AtomicCheckpointIO().load_checkpoint(work / "runs" / "cut" / LAST)
 
 
-def test_a_fault_of_one_process_ends_the_other_and_leaves_no_orphan(work: Path):
-    for image in (work / "data" / "val" / "images").iterdir():
-        image.write_bytes(image.read_bytes()[:60])
+@pytest.mark.parametrize("index", [0, 1])
+def test_a_fault_of_one_process_ends_the_other_with_its_code_and_leaves_no_orphan(
+    index: int, work: Path
+):
+    image = work / "data" / "val" / "images" / f"val_00{index}.png"  # which process `index` reads
+    image.write_bytes(image.read_bytes()[:60])
     words = ("devices=2", "batch_size=1", "dataset.crop=[32,64]", "dataset.check=none")
     process = start(work, *words, "name=bad", NO_END)
     code, _, err = ended(process, 120)
     assert code == 3, err
-    assert "effunet: data/val/images/val_000.png" in err
+    assert f"effunet: data/val/images/val_00{index}.png" in err and "a bug of" not in err
+    assert nobody_left(process.pid)
+
+
+def test_a_job_at_fault_on_several_devices_stops_no_other(work: Path):
+    shutil.copytree(work / "data", work / "bad")
+    image = work / "bad" / "val" / "images" / "val_000.png"
+    image.write_bytes(image.read_bytes()[:60])
+    words = ("devices=2", "batch_size=1", "dataset.crop=[32,64]", "dataset.check=none")
+    process = start(work, "-m", *words, "dataset.root=bad,data", "max_steps=2")
+    code, _, err = ended(process, 200)
+    assert code == 3, err
+    (table,) = work.glob("runs/sweep-*/table.csv")
+    assert [row.split(",")[1] for row in table.read_text().splitlines()[1:]] == ["failed", "done"]
     assert nobody_left(process.pid)
 
 

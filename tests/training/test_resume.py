@@ -18,6 +18,7 @@ from effunet.cli import main
 from effunet.data.dataset import open_dataset
 from effunet.evaluate import evaluate
 from effunet.segmenter import Segmenter
+from effunet.training import machine
 from effunet.training.module import Training
 from effunet.training.output.checkpoint import AtomicCheckpointIO
 
@@ -395,6 +396,13 @@ def test_forced_to_another_score_patience_or_length_a_run_ends_by_the_new_one(
     assert "already finished, behind step 4 of 3" in capsys.readouterr().out
     assert main(["train", *force, "accumulate=2"]) == 2
     assert "accumulate: what was learnt is tied to it" in capsys.readouterr().err
+
+
+def test_another_number_of_processes_is_refused_with_the_way_to_go_on(
+    stopped: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(machine, "processes", lambda config: machine.Processes(1, 2))
+    _refused(capsys, stopped, 2, "the run had 1 processes and would have 2")
 
 
 def test_shortened_below_a_step_without_any_validation_a_run_validates_and_ends(

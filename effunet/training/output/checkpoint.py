@@ -48,7 +48,8 @@ class AtomicCheckpointIO(CheckpointIO):
             with suppress(OSError):
                 partial.unlink(missing_ok=True)
             # torch reports a full disk as a RuntimeError of its zip writer.
-            if not isinstance(error, OSError | RuntimeError):
+            foreign = isinstance(error, torch.OutOfMemoryError) or "DataLoader" in str(error)
+            if foreign or not isinstance(error, OSError | RuntimeError):
                 raise
             raise ResourceError(
                 f"{target}: the checkpoint could not be written ({error}); the one before is"

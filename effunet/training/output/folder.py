@@ -126,13 +126,20 @@ def resumption(
     """Return where the run in a folder goes on.
 
     Raises:
+        UsageError: another number of processes without resume_force.
         ModelError: what lies there cannot be read, or network (by config.yaml) and classes (by the
             dataset) are no longer those of the checkpoint.
     """
     found = _read(folder, total, config.patience)
     if found.checkpoint is None:
         return found
-    record = _state(found.checkpoint)["record"]
+    state = _state(found.checkpoint)
+    record, before, now = state["record"], state["processes"], machine.processes(config).world
+    if before != now and not config.resume_force:
+        raise UsageError(
+            f"resume={folder}: the run had {before} processes and would have {now}: its batches and"
+            f" its length would be others: start it on {before}, or add resume_force=true"
+        )
     kept = LabelMap.from_plain(record["labels"], where=str(found.checkpoint))
     differences = kept.differences(train.labels)
     if differences:

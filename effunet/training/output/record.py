@@ -125,7 +125,7 @@ class Record:
             "rows": self.rows,
             "best": self.best,
             "since_best": self.since_best,
-            "monitor": self.config.monitor,
+            "measure": self._measure(),
             "matrix": matrix,
             "images": self.report.images if self.report is not None else 0,
             "validated": self.validated,
@@ -137,12 +137,18 @@ class Record:
         """Take up the history of the run that is resumed."""
         self.rows = list(state_dict["rows"])
         # A score of another kind, after resume_force, is no measure for the ones to come.
-        if state_dict["monitor"] == self.config.monitor:
+        if state_dict["measure"] == self._measure():
             self.best, self.since_best = state_dict["best"], state_dict["since_best"]
         self.validated = state_dict["validated"]
         if state_dict["matrix"] is not None:
             matrix = torch.tensor(state_dict["matrix"])
             self.report = self._report(matrix, state_dict["images"])
+
+    def _measure(self) -> list[str]:
+        """Name what a score is: of which kind, on what; a loss by all its keys."""
+        config = self.config
+        loss = str(config.loss) if config.monitor == "val_loss" else ""
+        return [config.monitor, config.dataset.name, config.dataset.val_split, loss]
 
     def _report(self, matrix: Tensor, images: int) -> Report:
         return Report.from_matrix(
