@@ -83,7 +83,8 @@ class Training(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch."""
-        loss = self.loss(self._forward[0](batch["image"]), batch["mask"])
+        image = batch["image"] if self.config.channels_last else batch["image"].contiguous()
+        loss = self.loss(self._forward[0](image), batch["mask"])
         self._losses.append(loss.detach())
         self.guard.see(loss, batch["index"])
         return loss
@@ -112,8 +113,9 @@ class Training(pl.LightningModule):
     def count(self, logits: Tensor, batch: Batch) -> None:
         """Count the logits of a validation batch."""
         loss = self.loss(logits, batch["mask"]).detach()
+        # Of the probabilities, as the segmenter decides: they may be equal where logits are not.
         # max is several times faster than argmax on a CPU; both return the first of equals.
-        self.confusion.update(logits.max(1).indices, batch["mask"])
+        self.confusion.update(logits.softmax(1).max(1).indices, batch["mask"])
         # Last: what lacks memory before is counted anew.
         self.val_loss.add(loss, len(logits))
 

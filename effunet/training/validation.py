@@ -1,7 +1,8 @@
 """The whole validation split through the network, every image once over all processes.
 
 Driven here and not by Lightning's loop: it then starts where the step says, also in a training that
-is resumed in its middle, and ends early when a signal comes.
+is resumed in its middle, and ends early when a signal comes. In float32, whatever the precision of
+the training is: as the segmenter will be used, so that metrics.json is what `evaluate` says.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class Validation:
         """
         # One loader for all validations: its workers, and what they have read, stay.
         self._loader = self._loader or self.data.val_dataloader()
-        network, strategy = module.network, trainer.strategy
+        network = module.network
         _equal_on_all(network)
         training = network.training
         network.eval()
@@ -52,8 +53,7 @@ class Validation:
                 batch = next(batches, None)
                 if batch is None:
                     continue
-                with strategy.precision_plugin.val_step_context():
-                    self._step(module, strategy.batch_to_device(batch), number)
+                self._step(module, trainer.strategy.batch_to_device(batch), number)
         finally:
             network.train(training)
             self._spare = None
@@ -81,8 +81,7 @@ class Validation:
                 flush=True,
             )
         cpu = {name: value.cpu() for name, value in batch.items() if isinstance(value, Tensor)}
-        with torch.autocast(module.device.type, enabled=False):
-            module.count(self._spare(cpu["image"]).to(module.device), batch)
+        module.count(self._spare(cpu["image"]).to(module.device), batch)
 
 
 def _equal_on_all(network: nn.Module) -> None:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,10 +17,16 @@ import yaml
 from dataset_trees import plain_folder, random_image, stripes, tree_digest, write_png
 from PIL import Image
 from tiny_training import STEPS, WORDS, draw_no_curves, state, train
+from torch import Tensor
 
 from effunet.cli import main
-from effunet.data.dataset import open_dataset
+from effunet.data.augment import Augment
+from effunet.data.dataset import Sample, open_dataset
+from effunet.data.loader import SegmentationData
 from effunet.evaluate import evaluate
+from effunet.labels import LabelClass, LabelMap
+from effunet.model.encoder import EfficientNet
+from effunet.model.network import EffUNet
 from effunet.segmenter import Segmenter
 from effunet.training.config.read import to_config, to_plain
 from effunet.training.run import Run
@@ -81,6 +88,18 @@ def test_a_run_leaves_exactly_the_promised_files(trained: Trained):
 
 def test_a_dataset_folder_that_may_not_be_written_trains_and_stays_as_it_was(trained: Trained):
     assert tree_digest(trained.home / "data") == trained.data_before
+
+
+def test_the_segmenter_computes_the_bits_that_the_validation_does():
+    """Not so where torch takes the memory of one for planes and of the other for pixels."""
+    network = EffUNet(EfficientNet("b0"), classes=11).eval()  # narrower ones hide the difference
+    labels = LabelMap(tuple(LabelClass(f"c{i}", (i, i, i), (i,)) for i in range(11)))
+    pairs = [Sample(random_image(0, (96, 128)), np.zeros((96, 128), np.uint8), "one")]
+    data = SegmentationData(pairs, pairs, Augment("none"), batch_size=1, seed=0)
+    (batch,) = data.val_dataloader()
+    with torch.no_grad():
+        validated = network(batch["image"])[0].softmax(0)
+    assert torch.equal(Segmenter(network, labels).probabilities(pairs[0].image), validated)
 
 
 def test_metrics_json_is_what_evaluate_says_of_the_written_segmenter(trained: Trained):
@@ -222,8 +241,29 @@ def test_a_place_that_cannot_be_written_is_told_before_the_first_step(
 # What the machine and the data decide
 
 
-def test_mixed_precision_clips_gradients_too(home: Path):
+def test_a_training_in_mixed_precision_clips_too_and_validates_in_float32(home: Path):
     assert train("data", "name=clipped", "max_steps=2", "precision=bf16", "optim.clip=1.0") == 0
+    metrics = json.loads((home / "runs" / "clipped" / "metrics.json").read_text())
+    segmenter = Segmenter.load(home / "runs" / "clipped")
+    assert metrics == evaluate(segmenter, open_dataset(home / "data", "val")).to_plain()
+
+
+def test_the_memory_layout_of_a_step_is_the_one_asked_for(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+):
+    seen: list[bool] = []
+
+    def forward(network: EffUNet, image: Tensor, original: Any = EffUNet.forward) -> Tensor:
+        if network.training:
+            channels = network.head.weight.is_contiguous(memory_format=torch.channels_last)
+            assert channels == image.is_contiguous(memory_format=torch.channels_last)
+            seen.append(channels)
+        return original(network, image)
+
+    monkeypatch.setattr(EffUNet, "forward", forward)
+    assert train("data", "name=pixels", "max_steps=1") == 0
+    assert train("data", "name=planes", "max_steps=1", "channels_last=false") == 0
+    assert seen == [True, False]
 
 
 def test_grey_images_train_a_grey_segmenter(home: Path):

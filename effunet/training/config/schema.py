@@ -33,7 +33,8 @@ class Config:
     )
     precision: str = key(
         "auto",
-        "`auto` is bf16 on a GPU that has it and float32 elsewhere",
+        "of the training steps: `auto` is bf16 on a GPU that has it and float32 elsewhere;"
+        " validation is in float32, as the segmenter will be used",
         choices=("auto", "32", "bf16", "fp16"),
     )
     accelerator: str = key("auto", "what to compute on", choices=("auto", "cpu", "gpu"))
@@ -41,7 +42,9 @@ class Config:
         None, "how many devices; empty: one on a CPU, all GPUs otherwise", low=1
     )
     channels_last: bool = key(
-        True, "memory layout: the channels of a pixel lie together; the faster one where measured"
+        True,
+        "memory layout of the training steps: the channels of a pixel lie together; the faster one"
+        " where measured. Validation and the segmenter have images in it always",
     )
     sync_batchnorm: bool = key(
         False, "several GPUs: batch norms take their statistics over all of them, not of each alone"
