@@ -204,11 +204,15 @@ def _half_of_one(file: Path) -> None:
 
 WEIGHTS: dict[str, tuple[str, Callable[[Path], Any], list[str]]] = {
     "missing": ("b0.safetensors", lambda file: None, ["no such weight file", "check the path"]),
-    "pickle": ("b0.safetensors", _pickle, ["no readable safetensors file"]),
-    "pth": ("b0.pth", _pickle, [".safetensors files only"]),
-    "text": ("b0.safetensors", lambda file: file.write_text("x" * 99), ["no readable safetensors"]),
+    "pickle": ("b0.safetensors", _pickle, ["no readable .safetensors file"]),
+    "pth": ("b0.pth", _pickle, ["could run code", "state_dict()"]),
+    "text": (
+        "b0.safetensors",
+        lambda file: file.write_text("x" * 99),
+        ["no readable .safetensors"],
+    ),
     "another net": ("b0.safetensors", _other_net, ["conv1.weight", "known naming"]),
-    "unsaid lineage": ("b0.safetensors", _unsaid_lineage, ["'tf_efficientnet'", "name"]),
+    "unsaid lineage": ("b0.safetensors", _unsaid_lineage, ["encoder.numerics=tf", "name"]),
     "not all": ("b0.safetensors", _half_of_one, ["does not fit b0", "lacks"]),
 }
 

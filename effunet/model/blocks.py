@@ -13,8 +13,10 @@ from torch import nn
 
 from effunet.tensors import Feature, Result
 
-Padding = Literal["same", "symmetric"]
-"""How a strided convolution pads: TensorFlow's SAME, by the actual size, or kernel // 2 around."""
+Padding = Literal["same", "symmetric", "same_native"]
+"""How a strided convolution pads: TensorFlow's SAME by the actual size; kernel // 2 around; or SAME
+by the size that the feature has at the plan's own resolution, whatever the image (lukemelas, smp).
+"""
 
 NORM_MOMENTUM = 0.01  # TensorFlow's decay 0.99 in torch's words
 SQUEEZE_RATIO = 0.25
@@ -23,13 +25,16 @@ SQUEEZE_RATIO = 0.25
 class StridedSameConv(nn.Conv2d):
     """A convolution that pads as TensorFlow's SAME: to ceil(size / stride), the odd pixel last.
 
-    Only for strides above 1; at stride 1 with an odd kernel SAME is plain symmetric padding.
+    Only for strides above 1; at stride 1 with an odd kernel SAME is plain symmetric padding. With
+    `native`, every input is padded as one of that height and width is.
     """
+
+    native: int | None = None
 
     def forward(self, input: Feature) -> Result:
         """Pad by what this very size needs, then convolve."""
         (kernel_h, kernel_w), (stride_h, stride_w) = self.kernel_size, self.stride
-        height, width = input.shape[-2:]
+        height, width = input.shape[-2:] if self.native is None else (self.native, self.native)
         # Never negative, because no kernel here is smaller than its stride; plain arithmetic on the
         # shape (no max, no branch), so that an export keeps it for every size.
         vertical = kernel_h - stride_h + -height % stride_h
@@ -51,11 +56,14 @@ class ConvNormAct(nn.Module):
         groups: int = 1,
         act: bool = True,
         padding: Padding = "same",
+        native: int | None = None,
         eps: float = 1e-3,
     ) -> None:
+        """`native`: the input's side at the plan's own resolution, for padding "same_native"."""
         super().__init__()
-        if stride > 1 and padding == "same":
+        if stride > 1 and padding != "symmetric":
             self.conv = StridedSameConv(inputs, outputs, kernel, stride, groups=groups, bias=False)
+            self.conv.native = native if padding == "same_native" else None
         else:
             self.conv = nn.Conv2d(
                 inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False
@@ -117,16 +125,25 @@ class MBConv(nn.Module):
         stride: int,
         expansion: int,
         padding: Padding = "same",
+        native: int | None = None,
         eps: float = 1e-3,
         drop_path: float = 0.0,
     ) -> None:
+        """`native` is ConvNormAct's."""
         super().__init__()
         inner = inputs * expansion
         self.expand = (
             ConvNormAct(inputs, inner, padding=padding, eps=eps) if expansion > 1 else nn.Identity()
         )
         self.depthwise = ConvNormAct(
-            inner, inner, kernel, stride=stride, groups=inner, padding=padding, eps=eps
+            inner,
+            inner,
+            kernel,
+            stride=stride,
+            groups=inner,
+            padding=padding,
+            native=native,
+            eps=eps,
         )
         self.squeeze = SqueezeExcite(inner, max(1, int(inputs * SQUEEZE_RATIO)))
         self.project = ConvNormAct(inner, outputs, act=False, padding=padding, eps=eps)

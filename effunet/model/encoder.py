@@ -17,7 +17,7 @@ from torch.utils.checkpoint import checkpoint
 
 from effunet.model.blocks import ConvNormAct, MBConv, Padding, init_weights
 from effunet.model.facts import check_choice, check_range
-from effunet.model.scaling import Plan, Skip, published, pyramid_stages, pyramid_widths
+from effunet.model.scaling import Plan, Skip, published, pyramid_blocks, pyramid_widths
 from effunet.tensors import Feature, Normalised, Pyramid, Result
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -94,29 +94,33 @@ class EfficientNet(nn.Module):
         self.skip: Skip = skip
         self.checkpointing = checkpointing
         self.widths = pyramid_widths(self.plan, skip)
-        taps = pyramid_stages(self.plan)
-        self._taps = taps[1:] if skip == "stem" else taps
+        self._taps = pyramid_blocks(self.plan, skip)
 
         padding, eps = self.numerics.padding, self.numerics.eps
-        width = self.plan.stem
-        self.stem = ConvNormAct(channels, width, 3, stride=2, padding=padding, eps=eps)
+        width, native = self.plan.stem, self.plan.resolution
+        self.stem = ConvNormAct(
+            channels, width, 3, stride=2, padding=padding, native=native, eps=eps
+        )
+        native = (native + 1) // 2
         self.stages = nn.ModuleList()
         index = count()
         for stage in self.plan.stages:
             blocks = nn.ModuleList()
             for position in range(stage.repeats):
+                stride = stage.stride if position == 0 else 1
                 block = MBConv(
                     width,
                     stage.width,
                     kernel=stage.kernel,
-                    stride=stage.stride if position == 0 else 1,
+                    stride=stride,
                     expansion=stage.expansion,
                     padding=padding,
+                    native=native,
                     eps=eps,
                     drop_path=drop_path * next(index) / self.plan.blocks,
                 )
                 blocks.append(block)
-                width = stage.width
+                width, native = stage.width, -(-native // stride)
             self.stages.append(blocks)
 
         self.head = ConvNormAct(width, self.plan.head, eps=eps) if classifier else None
@@ -130,12 +134,12 @@ class EfficientNet(nn.Module):
         The reduction-2 one is the stem's or the first stage's, as `skip` says.
         """
         feature = self.stem(image)
-        pyramid = [feature] if self.skip == "stem" else []
+        pyramid = [feature] if self.skip != "stage1" else []
         for index, stage in enumerate(self.stages):
-            for block in stage.children():
+            for position, block in enumerate(stage.children()):
                 feature = self._run(block, feature)
-            if index in self._taps:
-                pyramid.append(feature)
+                if (index, position) in self._taps:
+                    pyramid.append(feature)
         return tuple(pyramid)
 
     def forward(self, image: Normalised) -> Float[Tensor, "B classes"]:

@@ -23,7 +23,7 @@ from effunet.model.blocks import NORM_MOMENTUM
 from effunet.model.encoder import Numerics
 from effunet.model.facts import check_range
 from effunet.model.network import MOST_CLASSES
-from effunet.model.scaling import WIDEST
+from effunet.model.scaling import WIDEST, published
 from effunet.tensors import Image, Logits
 
 
@@ -118,16 +118,19 @@ class SmpNetwork(nn.Module):
         """Count the multiply-adds of one image of this size, without computing anything."""
         return raw.count_macs(lambda: SmpNetwork(self.plan), self.plan.channels, height, width)
 
-    def load_encoder(self, source: str | Path) -> None:
-        """Replace every weight of an encoder in TWINS by those of a file, or none.
+    def load_encoder(self, source: str | Path | pretrained.Weights, stem: str = "auto") -> None:
+        """Replace every weight of an encoder in TWINS, or none; see `pretrained.load`.
 
         Raises:
-            ModelError: the file is unreadable, in no known naming, or does not fit the encoder.
+            ModelError: the weights do not fit the encoder, or need other numerics.
         """
         inside = "encoder.model."
         left_out = [name.removeprefix(inside) for name in self.left_out if inside in name]
-        timm = self.encoder.get_submodule("model")
-        pretrained.load_timm(timm, source, self.plan.encoder, left_out)
+        variant = next(name for name, twin in TWINS.items() if twin == self.plan.encoder)
+        if not isinstance(source, pretrained.Weights):
+            source = pretrained.find(source, variant=variant)
+        timm, plan = self.encoder.get_submodule("model"), published(variant)
+        pretrained.load_timm(timm, source, plan, self.plan.channels, left_out, stem)
 
 
 def library() -> str:

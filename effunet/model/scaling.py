@@ -15,8 +15,11 @@ from typing import Any, Literal
 from effunet.model import facts
 from effunet.model.facts import check_range
 
-Skip = Literal["stem", "stage1"]
-"""Where the reduction-2 feature is taken: after the stem, or at the end of stage 1."""
+Skip = Literal["stem", "stage1", "smp"]
+"""Where the reduction-2 feature is taken: after the stem, or at the end of stage 1. The others are
+taken at the end of their stages; with "smp" (and the stem) the reduction-16 one behind the first
+block of stage 5, as the efficientnet-b0 of segmentation_models_pytorch does.
+"""
 
 WIDEST = 1 << 16
 DEEPEST = 1000
@@ -161,10 +164,18 @@ def round_repeats(repeats: float) -> int:
 def pyramid_widths(plan: Plan, skip: Skip = "stem") -> tuple[int, ...]:
     """Widths of the five features, finest first: each stage before a halving, and the last one."""
     widths = [plan.stages[index].width for index in pyramid_stages(plan)]
-    return (plan.stem, *widths[1:]) if skip == "stem" else tuple(widths)
+    return tuple(widths) if skip == "stage1" else (plan.stem, *widths[1:])
 
 
 def pyramid_stages(plan: Plan) -> tuple[int, ...]:
     """Indices of the stages that end at reductions 2, 4, 8, 16, 32."""
     halving = [index for index, (_, after) in enumerate(pairwise(plan.stages)) if after.stride == 2]
     return (*halving, len(plan.stages) - 1)
+
+
+def pyramid_blocks(plan: Plan, skip: Skip = "stem") -> frozenset[tuple[int, int]]:
+    """Places (stage, block) behind which a feature is taken; that of the stem has none."""
+    first, *rest = ((index, plan.stages[index].repeats - 1) for index in pyramid_stages(plan))
+    if skip == "smp":
+        rest[2] = (rest[2][0], 0)
+    return frozenset(rest if skip != "stage1" else (first, *rest))

@@ -20,7 +20,7 @@ from effunet.model.foreign import SmpNetwork, SmpPlan
 from effunet.model.kinds import Network
 from effunet.model.network import EffUNet
 from effunet.model.scaling import Plan, Skip, compound, published
-from effunet.training import initial
+from effunet.training import initial, machine
 from effunet.training.config.schema import Config
 from effunet.training.recipe import balance
 from effunet.training.recipe.losses import build_loss
@@ -38,39 +38,50 @@ def network_of(config: Config, classes: int, channels: int) -> Network:
         return initial.network(config, classes)
     if config.network.name == "smp":
         return _smp_network(config, classes, channels)
-    part, source = config.encoder, weights_of(config)
+    part, weights = config.encoder, weights_of(config)
     encoder = EfficientNet(
         encoder_plan(config),
         channels=channels,
-        numerics=None if source is None else pretrained.numerics_of(source),
+        numerics=weights and pretrained.numerics_for(weights, channels, part.stem_rule),
         drop_path=part.drop_path,
         checkpointing=part.checkpointing,
         skip=cast("Skip", part.skip),
     )
-    if source is not None:
-        pretrained.load(encoder, source)
+    if weights is not None:
+        pretrained.load(encoder, weights, stem=part.stem_rule)
     return EffUNet(encoder, classes, config.decoder.widths)
 
 
 def _smp_network(config: Config, classes: int, channels: int) -> SmpNetwork:
-    part, source = config.network, weights_of(config)
+    part, weights, rule = config.network, weights_of(config), config.encoder.stem_rule
     assert part.architecture is not None  # as config.py has checked
     encoder = part.encoder or TWINS[config.encoder.name]
     numerics = Numerics.for_channels(channels)
-    if source is not None:
-        numerics = pretrained.numerics_of(source)
-        numerics.check_channels(channels)
+    if weights is not None:
+        numerics = pretrained.numerics_for(weights, channels, rule)
     plan = SmpPlan(part.architecture, encoder, classes, channels, numerics.mean, numerics.std)
     drop_path = config.encoder.drop_path if part.encoder is None else None
     network = SmpNetwork(plan, drop_path=drop_path)
-    if source is not None:
-        network.load_encoder(source)
+    if weights is not None:
+        network.load_encoder(weights, rule)
     return network
 
 
-def weights_of(config: Config) -> str | None:
-    """Return the file of the encoder's weights, or None for fresh ones."""
-    return None if config.encoder.weights == "none" else config.encoder.weights
+def weights_of(config: Config) -> pretrained.Weights | None:
+    """Read the encoder's weights; None for fresh ones.
+
+    Raises:
+        ModelError: they are not there, or in no known naming.
+    """
+    part = config.encoder
+    if part.weights == "none":
+        return None
+    return pretrained.find(
+        part.weights,
+        numerics=part.numerics,
+        variant=encoder_plan(config).name,
+        notify=print if machine.is_first() else lambda line: None,
+    )
 
 
 def encoder_plan(config: Config) -> Plan:

@@ -153,7 +153,7 @@ def edited(path: str, value: object) -> dict[str, Any]:
         (edited("decoder", "fpn"), "network.decoder must be 'unet', got 'fpn'"),
         (edited("widths", [8, 8]), r"widths must be 5 numbers, got \(8, 8\)"),
         (edited("widths", 8), "widths must be a list, got 8"),
-        (edited("skip", ["stem"]), r"skip must be 'stem' or 'stage1', got \['stem'\]"),
+        (edited("skip", ["stem"]), r"skip must be 'stem' or 'stage1' or 'smp', got \['stem'\]"),
         (edited("encoder.name", 3), "network.encoder.name must be a text, got 3"),
         (edited("encoder.dropout", float("nan")), "dropout must lie in .*, got nan"),
         (edited("encoder.stages", []), r"stages must start with stride 1 .*, got strides \[\]"),
@@ -161,7 +161,7 @@ def edited(path: str, value: object) -> dict[str, Any]:
         (edited("encoder.stages.2.kernel", 4), "kernel must be odd .*, got 4"),
         (edited("encoder.stages.3.repeats", 10**9), "repeats must lie in .*, got 1000000000"),
         (edited("encoder.stages.3.depth", 1), r"network.encoder.stages\[3\] has unknown 'depth'"),
-        (edited("numerics.padding", "x"), "padding must be 'same' or 'symmetric', got 'x'"),
+        (edited("numerics.padding", "x"), "padding must be 'same' or .* 'same_native', got 'x'"),
         (edited("numerics.mean", "0.5"), "network.numerics.mean must be a list, got '0.5'"),
         (
             edited("numerics.std", [1, 1, "1"]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from effunet.model.architectures import ARCHITECTURES
+from effunet.model.lineages import LINEAGES, STEM_RULES
 from effunet.training.config.key import key
 
 
@@ -44,7 +45,21 @@ class Encoder:
     )
     weights: str = key(
         "none",
-        "`none`, or a .safetensors file of ImageNet weights in timm's `tf_efficientnet` naming",
+        "`none`; a .safetensors or torch.save file in the naming of timm, torchvision, lukemelas or"
+        " smp; `hf://org/name[@revision]`; or from the hub `imagenet`, `noisy-student`, `advprop`:"
+        " [weights.md](weights.md)",
+    )
+    numerics: str = key(
+        "auto",
+        "with weights: padding, eps, mean and std by the lineage that they are of; `auto`: what"
+        " names and metadata tell",
+        choices=("auto", *LINEAGES),
+    )
+    stem_rule: str = key(
+        "auto",
+        "with weights, for images that are not RGB: how the stem's filters are brought to their"
+        " channels; `auto`: `sum` for grey images, `repeat` for others",
+        choices=("auto", *STEM_RULES),
     )
     drop_path: float = key(
         0.2,
@@ -52,7 +67,12 @@ class Encoder:
         low=0.0,
         high=0.9,
     )
-    skip: str = key("stem", "where the reduction-2 feature is taken", choices=("stem", "stage1"))
+    skip: str = key(
+        "stem",
+        "where the reduction-2 feature is taken; `smp`: the stem, and the reduction-16 feature"
+        " as early as smp's efficientnet-b0 takes it",
+        choices=("stem", "stage1", "smp"),
+    )
     checkpointing: bool = key(
         False, "recompute each block's activations in the backward pass: less memory, more time"
     )

@@ -25,6 +25,12 @@ def check_network(config: Config, where: str) -> None:
         raise UsageError(
             f"{where}: init_from brings the encoder's weights along: leave out encoder.weights"
         )
+    for name in ("numerics", "stem_rule") if encoder.weights == "none" else ():
+        if getattr(encoder, name) != "auto":
+            raise UsageError(
+                f"{where}: encoder.{name} goes with encoder.weights: add them, or leave"
+                f" encoder.{name} out"
+            )
     if network.reset_head and config.init_from is None:
         raise UsageError(
             f"{where}: network.reset_head goes with init_from alone: any other head is fresh anyway"
