@@ -27,7 +27,7 @@ TIMEOUT = 10.0
 """Seconds that a hub may take to answer."""
 
 NAME = r"\w+(?:[.-]\w+)*"
-PATH = r"\w[\w.+-]*(?:/\w[\w.+-]*)*"  # relative, and no part starts with a dot
+PATH = r"\w[\w.+-]*(?:/\w[\w.+-]*)*"  # a part ".." would leave the cache, where both are paths
 ADDRESS = re.compile(rf"{SCHEME}({NAME}/{NAME})(?:@({PATH}))?(?::({PATH}))?", re.ASCII)
 LONGEST = 96  # characters of org/name, as the hub has it
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -88,11 +88,10 @@ def parse(text: str) -> Address:
     if (
         not 0 < len(repository) <= LONGEST
         or repository.endswith(".git")
-        or ".." in text  # would leave the cache's folder, where revisions and files are paths
         or not file.lower().endswith(SUFFIXES)
     ):
         raise ModelError(
-            f"{text}: is no address of weights on the hub: write hf://org/name, or "
+            f"{text!r} is no address of weights on the hub: write hf://org/name, or "
             f"hf://org/name@revision:file with a relative file ending in {', '.join(SUFFIXES)}"
         )
     return Address(repository, revision, file)
@@ -272,5 +271,5 @@ def _is_true(value: str) -> bool:
 
 
 def _line(fault: BaseException) -> str:
-    text = str(fault).strip().split("\n", 1)[0][:120]
+    text = str(fault).strip().split("\n", 1)[0][:250]
     return f"{type(fault).__name__}: {text}" if text else type(fault).__name__
