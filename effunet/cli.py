@@ -15,6 +15,7 @@ from typing import NoReturn
 
 from effunet import processes
 from effunet.errors import told
+from effunet.model.lineages import LINEAGES
 
 MODEL = "segmenter.safetensors, or a run folder like runs/latest"
 
@@ -95,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_evaluate(commands)
     _add_predict(commands)
     _add_info(commands)
+    _add_import(commands)
     return parser
 
 
@@ -166,8 +168,45 @@ def _add_info(commands: Commands) -> None:
     info.add_argument("--json", action="store_true", help="print the file's metadata as JSON")
 
 
+def _add_import(commands: Commands) -> None:
+    importing = commands.add_parser(
+        "import",
+        help="make a segmenter of a network that was trained elsewhere",
+        description="Make a segmenter file of a whole smp.Unet with an EfficientNet: the same "
+        "logits, with classes, normalisation and padding inside.",
+    )
+    importing.set_defaults(command="importing")  # the module: import is Python's own word
+    importing.add_argument("library", choices=("smp",), help="segmentation_models_pytorch")
+    importing.add_argument(
+        "checkpoint", type=Path, metavar="CHECKPOINT", help=".pth, .ckpt or .safetensors"
+    )
+    importing.add_argument(
+        "--classes", type=Path, required=True, metavar="YAML", help="classes, as in a dataset.yaml"
+    )
+    importing.add_argument("--out", type=Path, required=True, metavar="FILE", help="the segmenter")
+    importing.add_argument(
+        "--numerics",
+        choices=("auto", *LINEAGES),
+        default="auto",
+        help="lineage of the encoder, where its names do not tell: docs/weights.md",
+    )
+    for name in ("mean", "std"):
+        importing.add_argument(
+            f"--{name}",
+            type=float,
+            nargs="+",
+            metavar="X",
+            help=f"{name} of the images in 0..1 that it was trained with; default: ImageNet's",
+        )
+    _add_debug(importing)
+
+
 def _add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help=MODEL)
+    _add_debug(parser)
+
+
+def _add_debug(parser: argparse.ArgumentParser) -> None:
     # Suppressed: this default would overwrite an `effunet --debug` before the command.
     parser.add_argument(
         "--debug",
