@@ -134,8 +134,8 @@ def _numerics(
     else:
         raise ModelError(
             f"{contents.source}: the tensors' names do not tell which padding and eps the weights "
-            "need: say encoder.numerics=tf (--numerics tf) for those of timm's tf_efficientnet, timm "
-            "for its efficientnet, or leave the model's name in the file's name"
+            "need: say encoder.numerics=tf (--numerics tf) for those of timm's tf_efficientnet, "
+            "timm for its efficientnet, or leave the model's name in the file's name"
         )
     numerics = named(lineage)
     stated = {key: contents.facts.get(key) for key in ("mean", "std")}
