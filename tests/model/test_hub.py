@@ -1,3 +1,4 @@
+import json
 import socket
 import threading
 import time
@@ -10,13 +11,16 @@ from typing import Any
 
 import huggingface_hub
 import pytest
+import timm
 import torch
 from huggingface_hub import constants
 from safetensors.torch import load_file, save
 
 from effunet.errors import ModelError
 from effunet.model import hub
+from effunet.model.encoder import EfficientNet, Numerics
 from effunet.model.hub import Address, fetch, fetch_optional, is_address, parse
+from effunet.model.pretrained import find, load
 
 COMMIT, LATER, UNKNOWN = "1" * 40, "2" * 40, "3" * 40
 TENSORS = {"conv_stem.weight": torch.arange(6.0).reshape(2, 3)}
@@ -443,3 +447,35 @@ def test_a_config_that_cannot_be_had_is_none_and_one_in_the_cache_is_given(
     kept = keep(cache, COMMIT, "config.json")
     assert fetch_optional(address) == kept
     assert len(unplugged) == tried
+
+
+# Through the door of weights
+
+
+def test_an_address_gives_weights_with_the_numerics_of_its_config(
+    served: StandIn, cache: Path
+) -> None:
+    state = timm.create_model("efficientnet_b0").state_dict()
+    served.files[COMMIT, "model.safetensors"] = save(state)
+    facts = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}
+    config = {"architecture": "efficientnet_b0", "pretrained_cfg": facts}
+    served.files[COMMIT, "config.json"] = json.dumps(config).encode()
+    said: list[str] = []
+    weights = find("hf://org/name", notify=said.append)
+    assert weights.numerics == Numerics("symmetric", 1e-5, (0.5,) * 3, (0.5,) * 3)
+    assert [f"hf://org/name@{COMMIT}" in said[0], "numerics timm, by" in said[1]] == [True, True]
+    assert len(said) == 2
+    encoder = EfficientNet("b0", numerics=weights.numerics)
+    load(encoder, weights)
+    assert torch.equal(encoder.get_parameter("stem.conv.weight"), state["conv_stem.weight"])
+
+
+def test_an_address_without_a_config_says_that_its_names_decide(
+    served: StandIn, cache: Path
+) -> None:
+    state = timm.create_model("tf_efficientnet_b0").state_dict()
+    served.files[COMMIT, "tf_efficientnet_b0/model.safetensors"] = save(state)
+    said: list[str] = []
+    address = f"hf://org/name@{COMMIT}:tf_efficientnet_b0/model.safetensors"
+    assert find(address, numerics="tf", notify=said.append).numerics == Numerics()
+    assert "no config.json" in said[0] and "as asked for" in said[1]

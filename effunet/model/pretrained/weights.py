@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
 from torch import Tensor
@@ -74,8 +74,11 @@ def find(
     elif hub.is_address(text):
         address = hub.parse(text)
         path = hub.fetch(address, notify)
-        if path.name == "model.safetensors":
-            hub.fetch_optional(replace(address, file="config.json"))
+        beside = str(PurePosixPath(address.file).with_name("config.json"))
+        if path.name == "model.safetensors" and not (
+            hub.fetch_optional(replace(address, file=beside))
+        ):
+            notify(f"notice    {text}: no config.json, so mean and std go by the names")
         contents = read(path, text, address.repository)
     elif re.match(r"\w{2,}:", text):  # a single letter is a drive
         raise ModelError(
