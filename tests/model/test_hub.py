@@ -20,6 +20,7 @@ from effunet.errors import ModelError
 from effunet.model import hub
 from effunet.model.encoder import EfficientNet, Numerics
 from effunet.model.hub import Address, fetch, fetch_optional, is_address, parse
+from effunet.model.presets import PRESETS
 from effunet.model.pretrained import find, load
 
 COMMIT, LATER, UNKNOWN = "1" * 40, "2" * 40, "3" * 40
@@ -479,3 +480,19 @@ def test_an_address_without_a_config_says_that_its_names_decide(
     address = f"hf://org/name@{COMMIT}:tf_efficientnet_b0/model.safetensors"
     assert find(address, numerics="tf", notify=said.append).numerics == Numerics()
     assert "no config.json" in said[0] and "as asked for" in said[1]
+
+
+def test_a_preset_is_its_pinned_file_with_the_numerics_that_it_names(
+    served: StandIn, cache: Path
+) -> None:
+    preset = PRESETS["b0", "noisy-student"]
+    state = timm.create_model("tf_efficientnet_b0").state_dict()
+    folder = cache / f"models--{preset.repository.replace('/', '--')}" / "snapshots"
+    (folder / preset.revision).mkdir(parents=True)
+    (folder / preset.revision / preset.file).write_bytes(save(state))
+    said: list[str] = []
+    assert find("noisy-student", variant="b0", notify=said.append).numerics == Numerics()
+    assert len(said) == 1 and said[0].endswith("timm naming, numerics tf, by the preset")
+    assert not served.asked
+    with pytest.raises(ModelError, match=r"no weights 'imagenet' for the encoder 'phi1\.5'"):
+        find("imagenet", variant="phi1.5")

@@ -133,6 +133,10 @@ def test_a_hubs_config_beside_the_weights_tells_their_lineage_mean_and_std(
     }
     (tmp_path / "config.json").write_text(json.dumps(config))
     assert numerics_of(path) == Numerics("symmetric", 1e-5, (0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
+    config["pretrained_cfg"] = {"mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0]}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError, match=r"mean or std of its config.json: std must lie in"):
+        numerics_of(path)
     (tmp_path / "config.json").write_text("[]")
     with pytest.raises(ModelError, match="do not tell"):
         numerics_of(path)

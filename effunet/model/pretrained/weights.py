@@ -63,13 +63,14 @@ def find(
     Raises:
         ModelError: nothing there, unreadable, in no known naming, or with untold numerics.
     """
-    text = str(source)
+    text, by = str(source), "as asked for"
     if text in PRESET_NAMES:
         preset = presets.preset(variant, text)
         address = hub.Address(preset.repository, preset.revision, preset.file)
         path = hub.fetch(address, notify)
         title = f"{text} ({preset.repository})"
-        numerics = preset.numerics if numerics == "auto" else numerics
+        if numerics == "auto":
+            numerics, by = preset.numerics, "by the preset"
         contents = read(path, title, preset.repository)
     elif hub.is_address(text):
         address = hub.parse(text)
@@ -87,13 +88,18 @@ def find(
         )
     else:
         contents = read(Path(source), text)
-    found = of_contents(contents, numerics=numerics)
+    found = of_contents(contents, numerics=numerics, by=by)
     notify(f"notice    {found.source}: {found.dialect.name} naming, {found.told}")
     return found
 
 
-def of_contents(contents: Contents, *, numerics: str = "auto") -> Weights:
+def of_contents(contents: Contents, *, numerics: str = "auto", by: str = "as asked for") -> Weights:
     """Tell naming and numerics of what a file holds.
+
+    Args:
+        contents: the file's.
+        numerics: one of LINEAGES, or "auto": what names and metadata tell.
+        by: words for who chose a lineage other than "auto".
 
     Raises:
         ModelError: no known naming, or numerics that nothing tells.
@@ -107,23 +113,23 @@ def of_contents(contents: Contents, *, numerics: str = "auto") -> Weights:
     others = [name for name in contents.tensors if not name.startswith(prefix)]
     whole_smp = prefix.endswith("encoder.") and any(".decoder." in f".{name}" for name in others)
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    asked, variant = None if numerics == "auto" else numerics, variant_of(dialect, shapes)
-    found, told = _numerics(dialect, contents, whole_smp, variant, asked)
+    if numerics == "auto":
+        found, told = _told(dialect, contents, whole_smp, variant_of(dialect, shapes))
+    else:
+        found, told = named(numerics), f"numerics {numerics}, {by}"
     return Weights(contents.source, contents.label, dialect, tensors, found, told)
 
 
-def _numerics(
-    dialect: Dialect, contents: Contents, whole_smp: bool, variant: str | None, asked: str | None
+def _told(
+    dialect: Dialect, contents: Contents, whole_smp: bool, variant: str | None
 ) -> tuple[Numerics, str]:
-    """The numerics, and the words for which they are and what told them."""
+    """The numerics that a file tells, and the words for which they are and what told them."""
     own = contents.facts.get(OWN_NUMERICS)
-    if asked is None and own is not None:
-        return _own(own, contents.source), "by the file's metadata"
+    if own is not None:
+        return _own(own, contents.source), "numerics by the file's metadata"
     label = contents.label.lower()
     half = "-advprop" if HALF.search(label) else ""
-    if asked is not None:
-        lineage, why = asked, "as asked for"
-    elif dialect is TORCHVISION:
+    if dialect is TORCHVISION:
         lineage = "torchvision-tf" if variant in ("b5", "b6", "b7") else "torchvision"
         why = "by the tensors' names and widths"
     elif dialect is not TIMM:
@@ -140,12 +146,20 @@ def _numerics(
             "need: say encoder.numerics=tf (--numerics tf) for those of timm's tf_efficientnet, "
             "timm for its efficientnet, or leave the model's name in the file's name"
         )
-    numerics = named(lineage)
-    stated = {key: contents.facts.get(key) for key in ("mean", "std")}
-    if asked is None and all(_three(value) for value in stated.values()):
-        mean, std = (tuple(float(v) for v in cast("list[float]", stated[k])) for k in stated)
-        numerics, why = replace(numerics, mean=mean, std=std), f"{why}, mean and std by config.json"
+    numerics, mean, std = named(lineage), contents.facts.get("mean"), contents.facts.get("std")
+    if mean is not None and std is not None:
+        try:
+            numerics = replace(numerics, mean=_floats(mean), std=_floats(std))
+        except (TypeError, ValueError) as fault:
+            raise ModelError(
+                f"{contents.source}: mean or std of its config.json: {fault}"
+            ) from fault
+        why += ", mean and std by config.json"
     return numerics, f"numerics {lineage}, {why}"
+
+
+def _floats(values: object) -> tuple[float, ...]:
+    return tuple(float(value) for value in cast("list[Any]", values))
 
 
 def named(lineage: str) -> Numerics:
@@ -153,10 +167,6 @@ def named(lineage: str) -> Numerics:
     facts_ = LINEAGES[lineage]
     numerics = Numerics(facts_.padding, facts_.eps)
     return replace(numerics, mean=(0.5,) * 3, std=(0.5,) * 3) if facts_.half else numerics
-
-
-def _three(value: object) -> bool:
-    return isinstance(value, list) and len(cast("list[Any]", value)) == 3
 
 
 def _own(text: str, source: str) -> Numerics:
