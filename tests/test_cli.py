@@ -79,7 +79,14 @@ def _fails(capsys: pytest.CaptureFixture[str], code: int, says: str, *words: obj
 
 
 @pytest.mark.parametrize(
-    "words", [["--help"], ["evaluate", "--help"], ["predict", "--help"], ["info", "MODEL"]]
+    "words",
+    [
+        ["--help"],
+        ["evaluate", "--help"],
+        ["predict", "--help"],
+        ["import", "--help"],
+        ["info", "MODEL"],
+    ],
 )
 def test_help_and_info_start_without_torch(words: list[str], model: Path) -> None:
     words = [str(model) if word == "MODEL" else word for word in words]
@@ -118,6 +125,9 @@ def test_a_wrong_model_or_image_is_told_before_torch_is_loaded(model: Path, tmp_
         (["predict", "m", "--out", "o"], "IMAGE_OR_DIR"),
         (["predict", "m", "i"], "--out"),
         (["info", "m", "--nonsense"], "--nonsense"),
+        (["import", "smp", "u.ckpt", "--out", "o"], "--classes; see effunet import --help"),
+        (["import", "keras", "u.h5"], "keras.*choose from .*smp"),
+        (["import", "smp", "u", "--numerics", "tensorflow"], "tensorflow.*lukemelas"),
         (["evaluate", "m", "--data", "d", "--device", "tpu"], "tpu"),
         (["evaluate", "m", "--data", "d", "--tile", "big"], "number of pixels, got 'big'"),
     ],
