@@ -74,7 +74,7 @@ def network_of(
     tensors, source = contents.tensors, contents.source
     through_timm = any(name.startswith("encoder.model.") for name in tensors)
     place = "encoder.model." if through_timm else "encoder."
-    if not through_timm:  # its names tell; that of a file, such as best_ap.ckpt, tells the user's
+    if not through_timm:  # the tensors' names tell; best_ap.ckpt would be taken for AdvProp
         contents = replace(contents, label="")
     weights = pretrained.of_contents(contents, numerics=numerics)
     variant, dialect = variant_of(weights.dialect, weights.shapes), weights.dialect

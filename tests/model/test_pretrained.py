@@ -88,6 +88,8 @@ HALF = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
     [
         ("tf_efficientnet_b0.ns_jft_in1k", Numerics(), "tf, by 'tf_efficientnet'"),
         ("tf_efficientnet_b0.ap_in1k", Numerics(**HALF), "tf-advprop, by 'tf_efficientnet'"),
+        ("tf_efficientnet_b0_ap-f262efe1", Numerics(**HALF), "tf-advprop, by 'tf_efficientnet'"),
+        ("tf_efficientnet_b0_best_ap=0.7", Numerics(), "tf, by 'tf_efficientnet'"),
         ("timm-efficientnet-b0", Numerics(), "tf, by 'timm-efficientnet'"),
         ("efficientnet_b0.ra_in1k", Numerics("symmetric", 1e-5), "timm, by 'efficientnet_b0'"),
         (

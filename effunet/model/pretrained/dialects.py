@@ -73,7 +73,7 @@ def variant_of(dialect: Dialect, shapes: Shapes) -> str | None:
             for row, stage in enumerate(plan.stages)
             for block in range(stage.repeats)
         }
-        if all(shapes.get(tensor, (0,))[0] == width for tensor, width in blocks.items()):
+        if all((shapes.get(tensor) or (0,))[0] == width for tensor, width in blocks.items()):
             return name
     return None
 

@@ -19,8 +19,8 @@ from effunet.model.pretrained.files import Contents, read
 OWN_NUMERICS = "numerics"
 """The key of our own metadata in a file that `export.save_timm` wrote."""
 
-HALF = re.compile(r"[._-]ap(?![a-z])|advprop|\badv-|ra4_e3600")
-"""Marks of weights that take images in -1..1."""
+HALF = re.compile(r"[._]ap_in1k|efficientnet_b\d_ap(?![a-z=])|advprop|\badv-|ra4_e3600")
+"""Marks of weights that take images in -1..1; not those of a file called best_ap."""
 
 TENSORFLOW = re.compile(r"tf_efficientnet|timm-efficientnet|noisy-student")
 """Marks of TensorFlow's weights in timm's naming."""
