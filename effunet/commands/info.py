@@ -83,7 +83,8 @@ def _network(network: dict[str, Any]) -> Iterator[Text]:
     blocks = sum(stage["repeats"] for stage in encoder["stages"])
     widths = "-".join(map(str, network["widths"]))
     yield _line("encoder", f"EfficientNet {encoder['name']}: {stages} stages, {blocks} blocks")
-    yield _line("decoder", f"{network['decoder']} {widths}, finest skip from {network['skip']}")
+    skip = {"smp": "stem, reduction 16 as smp's B0"}.get(network["skip"], network["skip"])
+    yield _line("decoder", f"{network['decoder']} {widths}, finest skip from {skip}")
 
 
 def _line(name: str, value: str) -> Text:

@@ -1,7 +1,8 @@
 """Where EfficientNet weights come from, and what each lineage runs them with; no torch.
 
-Sources: the code of timm 1.0, torchvision 0.25, lukemelas' efficientnet_pytorch 0.7 and
-segmentation_models_pytorch 0.5. Equal tensors under other numerics are another function.
+Equal tensors under other numerics are another function. What timm, torchvision and smp compute
+under theirs is held by tests/model/test_parity.py, with the versions of constraints.txt; smp's
+efficientnet-bX is its port of lukemelas' efficientnet_pytorch.
 """
 
 from dataclasses import dataclass
@@ -30,6 +31,3 @@ LINEAGES = {
 
 STEM_RULES = ("sum", "mean", "repeat")
 """How a stem for RGB becomes one for C channels: `pretrained.stem`."""
-
-PRESET_NAMES = ("imagenet", "noisy-student", "advprop")
-"""Words for weights on the hub: `pretrained.presets`."""

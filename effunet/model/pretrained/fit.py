@@ -101,14 +101,28 @@ def load_timm(
 
 
 def numerics_of(
-    source: str | Path | Weights, *, channels: int = 3, numerics: str = "auto", stem: str = "auto"
+    source: str | Path | Weights,
+    *,
+    channels: int = 3,
+    numerics: str = "auto",
+    variant: str = "",
+    stem: str = "auto",
 ) -> Numerics:
     """Say which numerics weights need: build the encoder with them, then load.
+
+    Args:
+        source: what `find` takes, with `numerics` and `variant`, or what it gave.
+        channels: of the images.
+        numerics: one of LINEAGES, or "auto".
+        variant: the encoder's name, which a preset needs.
+        stem: as in `load`.
 
     Raises:
         ModelError: as `find`.
     """
-    found = source if isinstance(source, Weights) else find(source, numerics=numerics)
+    found = (
+        source if isinstance(source, Weights) else find(source, numerics=numerics, variant=variant)
+    )
     return numerics_for(found, channels, stem)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from effunet.errors import ModelError
 from effunet.model import facts, hub, presets
 from effunet.model.encoder import Numerics
-from effunet.model.lineages import LINEAGES, PRESET_NAMES
+from effunet.model.lineages import LINEAGES
 from effunet.model.pretrained.dialects import TIMM, TORCHVISION, Dialect, detect, variant_of
 from effunet.model.pretrained.files import Contents, read
 
@@ -54,7 +54,7 @@ def find(
 
     Args:
         source: a .safetensors or torch.save file; `hf://org/name[@revision][:file]`; or a preset,
-            one of PRESET_NAMES, of a published variant. Only the last two reach the network.
+            one of presets.names(), of a published variant. Only the last two reach the network.
         numerics: one of LINEAGES, or "auto": what the source says.
         variant: the encoder's name, for a preset.
         notify: takes the line that says which numerics were taken, and the one that pins an
@@ -64,7 +64,7 @@ def find(
         ModelError: nothing there, unreadable, in no known naming, or with untold numerics.
     """
     text, by = str(source), "as asked for"
-    if text in PRESET_NAMES:
+    if text in presets.names():
         preset = presets.preset(variant, text)
         address = hub.Address(preset.repository, preset.revision, preset.file)
         path = hub.fetch(address, notify)
@@ -84,7 +84,7 @@ def find(
     elif re.match(r"\w{2,}:", text):  # a single letter is a drive
         raise ModelError(
             f"{text}: weights are read from a local file, from hf://org/name[@revision], or by one "
-            f"of the words {', '.join(PRESET_NAMES)}: download it and give its path"
+            f"of the words {', '.join(presets.names())}: download it and give its path"
         )
     else:
         contents = read(Path(source), text)
