@@ -23,7 +23,7 @@ from torch import Tensor
 
 from effunet import artifact, pictures
 from effunet.artifact import read_header
-from effunet.data.files import read_image
+from effunet.data.files.images import read_image
 from effunet.errors import ModelError, ResourceError
 from effunet.labels import LabelMap
 from effunet.model.kinds import Network

@@ -57,7 +57,7 @@ def test_the_network_is_never_reached_by_importing_or_describing(tmp_path: Path)
         "socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse\n"
     )
     code = (
-        "import sys, effunet.training.run; from effunet.data.augment import Augment\n"
+        "import sys, effunet.training.run; from effunet.data.augment.augment import Augment\n"
         "assert 'albumentations' not in sys.modules\n"
         "Augment('strong', (32, 32)); print('quiet')"
     )
@@ -84,7 +84,7 @@ def test_the_wheel_carries_conf_and_descriptions_and_works_from_another_folder(t
     code = (
         "import sys, effunet; from effunet.cli import main\n"
         "from effunet.data.dataset import open_dataset\n"
-        "from effunet.data.description import known_names\n"
+        "from effunet.data.describe.description import known_names\n"
         "print(effunet.__file__, known_names(), len(open_dataset('synthetic', 'val')))\n"
         "sys.exit(main(['train', 'encoder=b3', '--cfg', 'job']))\n"
     )

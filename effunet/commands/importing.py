@@ -11,7 +11,7 @@ from effunet.errors import ModelError, ResourceError, UsageError
 
 def run(arguments: Namespace) -> int:
     """Read checkpoint and classes, write the segmenter, say what it is and what was taken."""
-    from effunet.data.description import read_description
+    from effunet.data.describe.description import read_description
 
     out = _place(arguments)
     labels = read_description(arguments.classes).labels

@@ -15,7 +15,7 @@ from pathlib import Path
 from jaxtyping import UInt8
 from numpy import ndarray
 
-from effunet.data.description import (
+from effunet.data.describe.description import (
     Description,
     Files,
     Generated,
@@ -23,9 +23,11 @@ from effunet.data.description import (
     known_names,
     read_description,
 )
-from effunet.data.files import MAX_PIXELS, read_image, read_mask
-from effunet.data.guess import describe_folder
-from effunet.data.listing import Listing, has_images, list_split
+from effunet.data.describe.guess import describe_folder
+from effunet.data.files.images import read_image
+from effunet.data.files.masks import read_mask
+from effunet.data.files.opening import MAX_PIXELS
+from effunet.data.sources.listing import Listing, has_images, list_split
 from effunet.errors import DataError, UsageError
 from effunet.labels import IndexMask, LabelMap, UnknownValues
 
@@ -153,7 +155,7 @@ def open_dataset(
 
     The files of a name lie in root, or else where its variable says ($CAMVID, $CITYSCAPES_DATASET),
     or else in data/NAME. A folder without dataset.yaml is looked through for what it holds.
-    paired=False leaves files without a partner to effunet.data.check, instead of refusing them.
+    paired=False leaves files without a partner to the preflight (effunet.data.check.preflight).
 
     Raises:
         DataError: no such dataset, split or files; files without a partner.

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Shaped
 
+from effunet.data.augment.presets import GREY
 from effunet.data.dataset import Dataset, Sample
-from effunet.data.presets import GREY
 from effunet.labels import IGNORE
 
 

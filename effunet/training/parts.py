@@ -9,9 +9,9 @@ from typing import cast
 import torch
 from torch import nn
 
-from effunet.data.augment import Augment
+from effunet.data.augment.augment import Augment
+from effunet.data.check.statistics import split_statistics
 from effunet.data.dataset import Dataset
-from effunet.data.statistics import split_statistics
 from effunet.errors import UsageError
 from effunet.model import pretrained
 from effunet.model.architectures import TWINS

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import torch
 
-from effunet.data.check import require
+from effunet.data.check.preflight import require
 from effunet.data.dataset import Dataset, open_dataset
-from effunet.data.loader import SegmentationData
+from effunet.data.loading.loader import SegmentationData
 from effunet.errors import ResourceError, UsageError
 from effunet.model.architectures import ARCHITECTURES
 from effunet.segmenter import Segmenter

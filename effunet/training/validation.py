@@ -15,7 +15,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from effunet import processes
-from effunet.data.loader import Loader, SegmentationData
+from effunet.data.loading.loader import Loader, SegmentationData
 from effunet.training.module import Batch, Training
 from effunet.training.stop import Stop
 

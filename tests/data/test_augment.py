@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from effunet.data import augment as door
-from effunet.data.augment import Augment
-from effunet.data.presets import GREY, PRESETS, Preset, Step, markdown
+from effunet.data.augment import augment as door
+from effunet.data.augment.augment import Augment
+from effunet.data.augment.presets import GREY, PRESETS, Preset, Step, markdown
 from effunet.errors import UsageError
 from effunet.labels import IGNORE
 
@@ -332,4 +332,4 @@ def test_the_library_of_the_same_module_name_is_refused(tmp_path, monkeypatch):
 
 def test_the_page_about_augmentation_is_current():
     page = (ROOT / "docs" / "augmentation.md").read_text(encoding="utf-8")
-    assert page == markdown(), "run: python -m effunet.data.presets > docs/augmentation.md"
+    assert page == markdown(), "run: python -m effunet.data.augment.presets > docs/augmentation.md"

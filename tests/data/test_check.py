@@ -8,8 +8,8 @@ import pytest
 from dataset_trees import camvid_tree, plain_folder, random_image, stripes, tree_digest, write_png
 from PIL import Image
 
-from effunet.data import check as preflight
-from effunet.data.check import Finding, check, require, shared_images
+from effunet.data.check import preflight as preflight
+from effunet.data.check.preflight import Finding, check, require, shared_images
 from effunet.data.dataset import Dataset, open_dataset
 from effunet.errors import DataError
 

@@ -21,8 +21,8 @@ from dataset_trees import (
 from PIL import Image
 
 from effunet.data.dataset import open_dataset
-from effunet.data.description import Layout, known_names, read_description
-from effunet.data.listing import list_split
+from effunet.data.describe.description import Layout, known_names, read_description
+from effunet.data.sources.listing import list_split
 from effunet.errors import DataError, UsageError
 from effunet.labels import IGNORE, UnknownValues
 

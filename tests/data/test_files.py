@@ -10,7 +10,9 @@ import pytest
 from dataset_trees import random_image, stripes, write_png
 from PIL import Image, ImageOps
 
-from effunet.data.files import read_image, read_mask, read_raw_mask, read_size, seems_cut
+from effunet.data.files.images import read_image
+from effunet.data.files.masks import read_mask, read_raw_mask
+from effunet.data.files.opening import read_size, seems_cut
 from effunet.errors import DataError, ResourceError
 from effunet.labels import LabelMap, UnknownValues
 

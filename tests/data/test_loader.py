@@ -16,10 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_training import draw_no_curves, state, train
 
-from effunet.data import faults
-from effunet.data.augment import Augment
-from effunet.data.loader import SegmentationData
-from effunet.data.sampling import EveryOnce, TrainBatches, sample_seed
+from effunet.data.augment.augment import Augment
+from effunet.data.loading import faults
+from effunet.data.loading.loader import SegmentationData
+from effunet.data.loading.sampling import EveryOnce, TrainBatches, sample_seed
 from effunet.errors import DataError, ResourceError, UsageError
 from effunet.labels import UnknownValues
 from effunet.training.output.progress import Watch

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from dataset_trees import random_image, write_png
 
-from effunet.data import statistics
+from effunet.data.check import statistics
+from effunet.data.check.statistics import split_statistics
 from effunet.data.dataset import open_dataset
-from effunet.data.statistics import split_statistics
 from effunet.errors import DataError
 from effunet.labels import IGNORE
 
@@ -88,5 +88,5 @@ def test_a_split_that_is_drawn_on_demand_is_sampled_more_thinly(monkeypatch: pyt
 
 
 def test_counting_needs_no_torch():
-    code = "import sys, effunet.data.statistics; sys.exit('torch' in sys.modules)"
+    code = "import sys, effunet.data.check.statistics; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -9,9 +9,9 @@ import torch
 from dataset_trees import SIZE, plain_folder, stripes, write_png
 from tiny_training import draw_no_curves, train
 
-from effunet.data.augment import Augment
+from effunet.data.augment.augment import Augment
+from effunet.data.augment.presets import GREY
 from effunet.data.dataset import open_dataset
-from effunet.data.presets import GREY
 from effunet.data.subset import Middles, Subset
 from effunet.labels import IGNORE
 from effunet.segmenter import Segmenter

@@ -8,7 +8,7 @@ import torch
 from dataset_trees import plain_folder, stripes, write_png
 from tiny_training import draw_no_curves, state, train
 
-from effunet.data.sampling import TrainBatches
+from effunet.data.loading.sampling import TrainBatches
 from effunet.labels import IGNORE
 from effunet.model.network import EffUNet
 from effunet.segmenter import Segmenter

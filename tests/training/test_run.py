@@ -20,9 +20,9 @@ from tiny_training import STEPS, WORDS, draw_no_curves, state, train
 from torch import Tensor
 
 from effunet.cli import main
-from effunet.data.augment import Augment
+from effunet.data.augment.augment import Augment
 from effunet.data.dataset import Sample, open_dataset
-from effunet.data.loader import SegmentationData
+from effunet.data.loading.loader import SegmentationData
 from effunet.evaluate import evaluate
 from effunet.labels import LabelClass, LabelMap
 from effunet.model.encoder import EfficientNet

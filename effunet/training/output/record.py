@@ -20,7 +20,7 @@ from torch import Tensor
 
 from effunet.artifact import write
 from effunet.data.dataset import Dataset
-from effunet.data.faults import Skipped
+from effunet.data.loading.faults import Skipped
 from effunet.errors import DataError, EffunetError
 from effunet.evaluate import Report
 from effunet.infer import predict_mask

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
-from effunet.data.statistics import SplitStatistics
+from effunet.data.check.statistics import SplitStatistics
 
 REGION = 32 * 32
 """Pixels that are one sample of a class to `effective_number`: a cell of the coarsest feature."""

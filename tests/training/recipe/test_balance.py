@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from effunet.data.statistics import SplitStatistics
+from effunet.data.check.statistics import SplitStatistics
 from effunet.training.config.recipe import Loss
 from effunet.training.recipe.balance import FORMULAS, REGION, class_weights, lines
 

@@ -1,6 +1,6 @@
 """A root folder and a layout's patterns -> pairs of image and mask, and every file without partner.
 
-Nothing is opened here but folders. Patterns are explained in effunet/data/description.py.
+Nothing is opened here but folders. Patterns are explained in effunet/data/describe/description.py.
 """
 
 import os
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from effunet.data.description import Layout
+from effunet.data.describe.description import Layout
 from effunet.errors import DataError, ResourceError
 
 EXTENSIONS = (

@@ -6,10 +6,10 @@ from typing import Any
 from pytorch_lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
-from effunet.data.augment import Augment
-from effunet.data.batches import Augmented, Batch, Pairs, Whole, collate, start_worker
-from effunet.data.faults import Fault, Skipped
-from effunet.data.sampling import EveryOnce, TrainBatches
+from effunet.data.augment.augment import Augment
+from effunet.data.loading.batches import Augmented, Batch, Pairs, Whole, collate, start_worker
+from effunet.data.loading.faults import Fault, Skipped
+from effunet.data.loading.sampling import EveryOnce, TrainBatches
 from effunet.errors import DataError, EffunetError
 
 

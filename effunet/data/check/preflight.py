@@ -19,8 +19,8 @@ from typing import TypeVar
 import numpy as np
 
 from effunet.data.dataset import Dataset, FileDataset, size_mismatch
-from effunet.data.files import read_size, seems_cut
-from effunet.data.listing import shorten
+from effunet.data.files.opening import read_size, seems_cut
+from effunet.data.sources.listing import shorten
 from effunet.errors import DataError, EffunetError
 from effunet.labels import IGNORE, RawValue, UnknownValues, describe_unknown
 

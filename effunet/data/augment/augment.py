@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from numpy import ndarray
 
-from effunet.data.presets import GREY, PRESETS, Preset
+from effunet.data.augment.presets import GREY, PRESETS, Preset
 from effunet.errors import UsageError
 from effunet.labels import IGNORE
 

@@ -137,14 +137,14 @@ PRESETS: dict[str, Preset] = {
 
 
 def markdown() -> str:
-    """docs/augmentation.md, made from PRESETS: `python -m effunet.data.presets > that file`."""
+    """docs/augmentation.md: `python -m effunet.data.augment.presets > docs/augmentation.md`."""
     return "\n".join([_HEAD, *(_section(name, preset) for name, preset in PRESETS.items())])
 
 
 _HEAD = f"""\
 # Augmentation
 
-Made from `PRESETS` in effunet/data/presets.py by `python -m effunet.data.presets`; do not edit.
+Made from `PRESETS` by `python -m effunet.data.augment.presets`; do not edit.
 
 Every draw is a function of (seed, epoch, index of the image): the same for any number of workers
 and processes, and after a resume.

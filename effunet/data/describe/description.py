@@ -119,7 +119,7 @@ def known_names() -> list[str]:
 
 
 def _shelves() -> tuple[Path, ...]:
-    package = Path(__file__).resolve().parents[1]
+    package = Path(__file__).resolve().parents[2]
     return Path("data"), package.parent / "data", package / "descriptions"
 
 

@@ -12,9 +12,9 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
-from effunet.data.augment import Augment
-from effunet.data.faults import Fault, Patience, may_be_skipped, skip_limit
-from effunet.data.sampling import sample_seed
+from effunet.data.augment.augment import Augment
+from effunet.data.loading.faults import Fault, Patience, may_be_skipped, skip_limit
+from effunet.data.loading.sampling import sample_seed
 from effunet.errors import EffunetError, UsageError
 
 

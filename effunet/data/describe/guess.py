@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from effunet.data.description import (
+from effunet.data.describe.description import (
     FILE_NAME,
     LAYOUTS,
     SPLITS,
@@ -17,8 +17,8 @@ from effunet.data.description import (
     Files,
     read_description,
 )
-from effunet.data.files import read_palette, read_raw_mask
-from effunet.data.listing import list_split
+from effunet.data.files.masks import read_palette, read_raw_mask
+from effunet.data.sources.listing import list_split
 from effunet.errors import DataError
 from effunet.labels import IGNORE, Color, LabelClass, LabelMap, RawValue, default_color, show_value
 

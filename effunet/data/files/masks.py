@@ -1,0 +1,91 @@
+"""Mask files -> raw values or class indices; the one place where a mask of the user's is decoded.
+
+Masks are never turned by EXIF; grey, palette, 16 and 32 bit are indices, 1 bit is 0 and 1; colours
+need a map of colours; formats that may lose pixels are refused.
+"""
+
+import io
+from pathlib import Path
+
+import numpy as np
+
+from effunet.data.files.damage import refuse_broken
+from effunet.data.files.opening import (
+    MAX_PIXELS,
+    access,
+    bits_a_channel,
+    is_deep_color,
+    opened,
+    read_bytes,
+    tag,
+)
+from effunet.errors import DataError
+from effunet.labels import Color, IndexMask, LabelMap, RawMask, UnknownValues
+
+LOSSY = ("JPEG", "MPO", "JPEG2000", "WEBP", "AVIF")
+"""Formats that may change the pixels that they store: a mask in them cannot be trusted."""
+
+_MASK_MODES = ("L", "P", "1", "I", "I;16", "I;16L", "I;16B", "LA", "PA", "RGB", "RGBA")
+
+_COMPRESSION = 259  # a tag of TIFF
+
+
+def read_mask(path: Path, labels: LabelMap, max_pixels: int = MAX_PIXELS) -> IndexMask:
+    """The mask as class indices.
+
+    Raises:
+        UnknownValues: the map does not know a value; the message names the file.
+        DataError: as for read_image, or a kind of file that cannot hold a mask of this map.
+    """
+    raw = read_raw_mask(path, as_colors=not labels.knows_integers, max_pixels=max_pixels)
+    if raw.ndim == 3 and not labels.knows_colors:
+        raise DataError(
+            f"{path} is a mask of mode RGB, but the label map lists integers: write the colours of "
+            "each class in dataset.yaml, `values: [[r, g, b]]`, or save the mask as grey or palette"
+        )
+    try:
+        return labels.encode(raw)
+    except UnknownValues as fault:
+        raise UnknownValues(f"{path}: {fault}", fault.counts) from None
+
+
+def read_raw_mask(path: Path, as_colors: bool = False, max_pixels: int = MAX_PIXELS) -> RawMask:
+    """The values that a mask file holds; as_colors gives colours for grey and palette files too.
+
+    16 and 32 bit are integers in any case: as colours they would be cut to white.
+
+    Raises:
+        DataError: the file is missing, damaged, or of a kind that cannot hold exact values.
+    """
+    data = read_bytes(path)
+    with opened(path, io.BytesIO(data), max_pixels) as image:
+        jpeg_inside = tag(image, _COMPRESSION) in (6, 7)
+        if image.format in LOSSY or jpeg_inside:
+            raise DataError(
+                f"{path} is a {image.format} mask, a format that may change the values it stores: "
+                "save the masks as PNG"
+            )
+        if image.mode not in _MASK_MODES or is_deep_color(image, data):
+            raise DataError(
+                f"{path} is a mask of mode {image.mode} with {bits_a_channel(image, data)} bit a "
+                "channel: save it as grey, 16 bit grey, palette or 8 bit RGB PNG"
+            )
+        refuse_broken(image.format, data)
+        if image.mode in ("RGB", "RGBA") or (as_colors and not image.mode.startswith("I")):
+            return np.array(image.convert("RGB"))
+        values = np.array(image)
+        if image.mode in ("LA", "PA"):
+            return values[..., 0]
+        if image.mode == "L" and (bits := bits_a_channel(image, data)) < 8:
+            # Pillow spreads grey of 2 and 4 bit over 0..255; the file holds 0..3 and 0..15.
+            return values // (255 // (2**bits - 1))
+        # 1 bit comes as bool, 16 bit of some files with the bytes of another machine.
+        return values.astype(np.uint8 if image.mode == "1" else values.dtype.newbyteorder("="))
+
+
+def read_palette(path: Path, max_pixels: int = MAX_PIXELS) -> list[Color]:
+    """The colours of a palette file in index order; none for other files."""
+    with access(path), path.open("rb") as file, opened(path, file, max_pixels) as image:
+        flat = image.getpalette() if image.mode == "P" else None
+    triples = np.array(flat or [], int).reshape(-1, 3).tolist()
+    return [(red, green, blue) for red, green, blue in triples]
