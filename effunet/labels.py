@@ -1,42 +1,43 @@
 """Raw values of mask files <-> class indices, with names and colours; one LabelMap per dataset.
 
-A raw value is what a mask file holds for a pixel: an integer, or a colour (r, g, b). Several raw
-values may mean one class. A class index is 0..K-1 in the order of the map; IGNORE marks pixels
-whose truth is unknown. The map travels inside a segmenter file as JSON (to_plain, from_plain).
+Several raw values (effunet/values.py) may mean one class. A class index is 0..K-1 in the order of
+the map; IGNORE marks pixels whose truth is unknown. The map travels inside a segmenter file as JSON
+(to_plain, from_plain).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import zip_longest
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Int64, Integer, UInt8
 
 from effunet.errors import DataError
-from effunet.plain import is_whole, read_table, read_text
+from effunet.plain import read_table, read_text
+from effunet.values import (
+    Color,
+    RawValue,
+    UnknownValues,
+    default_color,
+    describe_unknown,
+    jsonable,
+    packed,
+    read_value,
+    read_values,
+    show_value,
+)
 
 IGNORE = 255
 """Index of a pixel that is never counted; therefore a map has at most 255 classes, 0..254."""
 
-Color = tuple[int, int, int]
-RawValue = int | Color
 IndexMask = UInt8[np.ndarray, "H W"]
 ColorMask = UInt8[np.ndarray, "H W 3"]
-Channel = TypeVar("Channel", int, np.ndarray)
 RawMask = Integer[np.ndarray, "H W"] | ColorMask
 
 # Below every integer that a mask can hold: a first key that nothing equals, so no table is empty.
 _NO_VALUE = np.iinfo(np.int64).min
-
-
-class UnknownValues(DataError):
-    """A mask holds raw values that its map neither knows nor ignores; counts has their pixels."""
-
-    def __init__(self, message: str, counts: Mapping[RawValue, int] | None = None) -> None:
-        super().__init__(message)
-        self.counts: dict[RawValue, int] = dict(counts or {})
 
 
 @dataclass(frozen=True)
@@ -53,12 +54,13 @@ class LabelMap:
     """The classes of a dataset in index order, and what becomes of every other raw value.
 
     rest says what a raw value is that stands nowhere in the map: a fault ("error", so that a typo
-    or a resized mask cannot pass), or one more ignored value ("ignore").
+    or a resized mask cannot pass), one more ignored value ("ignore"), or the nearest integer or
+    colour of the map ("nearest", for masks that were saved with losses).
     """
 
     classes: tuple[LabelClass, ...]
     ignore: tuple[RawValue, ...] = ()
-    rest: Literal["error", "ignore"] = "error"
+    rest: Literal["error", "ignore", "nearest"] = "error"
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.classes) <= IGNORE:
@@ -104,25 +106,33 @@ class LabelMap:
         """Whether colour masks can mean a class here."""
         return any(isinstance(value, tuple) for c in self.classes for value in c.values)
 
+    @property
+    def knows_texts(self) -> bool:
+        """Whether text labels of annotations can mean a class here."""
+        return any(isinstance(value, str) for c in self.classes for value in c.values)
+
     def encode(self, raw: RawMask) -> IndexMask:
-        """Class index of every pixel; exact, with no nearest colour and no clipping.
+        """Class index of every pixel; exact, but for what rest says of unknown values.
 
         Raises:
             UnknownValues: a raw value stands nowhere in the map, and rest is "error".
         """
-        if raw.ndim == 3:
-            red, green, blue = np.moveaxis(raw.astype(np.int64), 2, 0)
-            indices, known = self._look_up(_packed(red, green, blue), tuple)
-        elif raw.dtype == np.uint8:
-            indices, known = (table[raw] for table in self._bytes)
-        else:
-            indices, known = self._look_up(raw.astype(np.int64), int)
-        if self.rest == "error" and not known.all():
-            values, counts = np.unique(raw[~known], return_counts=True, axis=0)
-            plain: Iterable[Any] = map(tuple, values.tolist()) if raw.ndim == 3 else values.tolist()
-            unknown = dict(zip(plain, counts.tolist(), strict=True))
+        indices, known = self._looked_up(raw)
+        if self.rest == "ignore" or known.all():
+            return indices
+        if self.rest == "error":
+            unknown = _counted(raw[~known])
             raise UnknownValues(describe_unknown(unknown), unknown)
+        indices[~known] = self._nearest(raw[~known])
         return indices
+
+    def unknown(self, raw: RawMask) -> dict[RawValue, int]:
+        """Pixels of each raw value that stands nowhere in the map, whatever rest says."""
+        return _counted(raw[~self._looked_up(raw)[1]])
+
+    def meaning(self, text: str) -> int | None:
+        """Class index of a text label, IGNORE where it is ignored; None where it is unknown."""
+        return self._texts.get(text, IGNORE if self.rest == "ignore" else None)
 
     def decode(self, mask: IndexMask) -> RawMask:
         """The first raw value of every pixel's class, as a benchmark server wants it.
@@ -159,10 +169,10 @@ class LabelMap:
         """The map in JSON types; from_plain gives it back."""
         return {
             "classes": [
-                {"name": c.name, "color": list(c.color), "values": [_jsonable(v) for v in c.values]}
+                {"name": c.name, "color": list(c.color), "values": [jsonable(v) for v in c.values]}
                 for c in self.classes
             ],
-            "ignore": [_jsonable(v) for v in self.ignore],
+            "ignore": [jsonable(v) for v in self.ignore],
             "rest": self.rest,
         }
 
@@ -181,14 +191,39 @@ class LabelMap:
         if not isinstance(listed, list) or not listed:
             raise DataError(f"{where}: classes must be a list with one entry per class")
         classes = tuple(_read_class(entry, i, where) for i, entry in enumerate(listed))
-        ignore = _read_values(table.get("ignore", []), f"{where}: ignore")
+        ignore = read_values(table.get("ignore", []), f"{where}: ignore")
         rest = table.get("rest", "error")
-        if rest not in ("error", "ignore"):
-            raise DataError(f"{where}: rest must be error or ignore, got {rest!r}")
+        if rest not in ("error", "ignore", "nearest"):
+            raise DataError(f"{where}: rest must be error, ignore or nearest, got {rest!r}")
         try:
             return cls(classes, ignore, rest)
         except ValueError as fault:
             raise DataError(f"{where}: {fault}") from None
+
+    def _looked_up(self, raw: RawMask) -> tuple[UInt8[np.ndarray, "H W"], Bool[np.ndarray, "H W"]]:
+        """The class index of each pixel, and whether the map knows its value."""
+        if raw.ndim == 3:
+            red, green, blue = np.moveaxis(raw.astype(np.int64), 2, 0)
+            return self._look_up(packed(red, green, blue), tuple)
+        if raw.dtype == np.uint8:
+            indices, known = self._bytes
+            return indices[raw], known[raw]
+        return self._look_up(raw.astype(np.int64), int)
+
+    def _nearest(self, raw: Integer[np.ndarray, "N ..."]) -> UInt8[np.ndarray, " N"]:
+        """The meaning of the listed integer or colour that is nearest; of two, the lower one."""
+        values, place = np.unique(raw, axis=0, return_inverse=True)
+        keys, meanings = self._keys[tuple if raw.ndim == 2 else int]
+        keys, meanings = keys[1:], meanings[1:]
+        listed = keys[:, None]
+        if raw.ndim == 2:
+            listed = np.stack([keys >> 16, keys >> 8 & 255, keys & 255], 1)
+        nearest = np.empty(len(values), np.int64)
+        for first in range(0, len(values), 4096):  # a lossy mask may hold very many
+            part = values[first : first + 4096].reshape(-1, 1, listed.shape[1]).astype(np.int64)
+            distances = ((part - listed) ** 2).sum(2)
+            nearest[first : first + 4096] = distances.argmin(1)
+        return meanings[nearest[place.reshape(-1)]]
 
     def _look_up(
         self, values: Int64[np.ndarray, "*shape"], kind: type
@@ -200,12 +235,20 @@ class LabelMap:
         return np.where(known, meanings[place], np.uint8(IGNORE)), known
 
     @cached_property
+    def _texts(self) -> dict[str, int]:
+        """The text labels, and what they mean; a class's own name is one unless listed."""
+        own = {label.name: index for index, label in enumerate(self.classes)}
+        classes = {v: i for i, c in enumerate(self.classes) for v in c.values if isinstance(v, str)}
+        ignored = {value: IGNORE for value in self.ignore if isinstance(value, str)}
+        return own | classes | ignored
+
+    @cached_property
     def _keys(self) -> dict[type, tuple[Int64[np.ndarray, " N"], UInt8[np.ndarray, " N"]]]:
         """Of the integers and of the colours: all that mean something, ascending, and what."""
         meanings = {value: i for i, c in enumerate(self.classes) for value in c.values}
         meanings |= dict.fromkeys(self.ignore, IGNORE)
         integers = {value: i for value, i in meanings.items() if isinstance(value, int)}
-        colors = {_packed(*value): i for value, i in meanings.items() if isinstance(value, tuple)}
+        colors = {packed(*value): i for value, i in meanings.items() if isinstance(value, tuple)}
         return {
             kind: (
                 np.array([_NO_VALUE, *sorted(known)], np.int64),
@@ -220,22 +263,6 @@ class LabelMap:
         return self._look_up(np.arange(256), int)
 
 
-def show_value(value: RawValue) -> str:
-    """A raw value as dataset.yaml writes it: 7, or [128, 64, 128]."""
-    return str(_jsonable(value))
-
-
-def default_color(index: int) -> Color:
-    """A colour for class index: its bits dealt out to red, green, blue from the highest bit down.
-
-    The rule of the Pascal VOC palette, so all 256 differ and neighbours differ strongly.
-    """
-    channels = [0, 0, 0]
-    for bit in range(8):
-        channels[bit % 3] |= (index >> bit & 1) << (7 - bit // 3)
-    return channels[0], channels[1], channels[2]
-
-
 def _read_class(entry: Any, index: int, where: str) -> LabelClass:
     if isinstance(entry, str):
         entry = {"name": entry}
@@ -244,56 +271,18 @@ def _read_class(entry: Any, index: int, where: str) -> LabelClass:
     name = read_text(table, "name", where)
     if not name:
         raise DataError(f"{where}: the class needs a name")
-    color = _read_value(table.get("color", list(default_color(index + 1))), f"{where}: color")
-    if isinstance(color, int):
-        raise DataError(f"{where}: color must be [r, g, b], got {color}")
-    return LabelClass(name, color, _read_values(table.get("values", [index]), f"{where}: values"))
+    color = read_value(table.get("color", list(default_color(index + 1))), f"{where}: color")
+    if not isinstance(color, tuple):
+        raise DataError(f"{where}: color must be [r, g, b], got {show_value(color)}")
+    return LabelClass(name, color, read_values(table.get("values", [index]), f"{where}: values"))
 
 
-def _read_values(plain: Any, where: str) -> tuple[RawValue, ...]:
-    if not isinstance(plain, list):
-        raise DataError(f"{where} must be a list, got {plain!r}: write [{plain}]")
-    return tuple(_read_value(value, where) for value in cast(list[Any], plain))
-
-
-def _read_value(plain: Any, where: str) -> RawValue:
-    if is_whole(plain, -(2**31)):
-        return plain
-    if isinstance(plain, list | tuple):
-        channels = tuple(cast(Sequence[Any], plain))
-        if len(channels) == 3 and all(is_whole(channel, 0, 255) for channel in channels):
-            return cast(Color, channels)
-    raise DataError(f"{where}: {plain!r} is neither an integer nor [r, g, b] of 0..255")
-
-
-def describe_unknown(counts: Mapping[RawValue, int], elsewhere: Iterable[RawValue] = ()) -> str:
-    """What one mask holds that its map does not know, and the YAML line that ends it.
-
-    elsewhere are unknown values of other masks, so that one line mends them all.
-    """
-    most = sorted(counts, key=lambda value: -counts[value])[:10]
-    found = ", ".join(f"{show_value(value)} ({counts[value]} px)" for value in most)
-    more = f" and {len(counts) - len(most)} more values" if len(counts) > len(most) else ""
-    told = f"the mask holds {found}{more}, which the label map does not know: "
-    every = list(dict.fromkeys([*counts, *elsewhere]))
-    if len(every) > 20:
-        return told + (
-            f"{len(every)} such values look like a mask resized with interpolation or saved with "
-            "losses; make it again with nearest neighbour and PNG, or write `rest: ignore`"
-        )
-    in_order = sorted(every, key=lambda value: (isinstance(value, tuple), value))
-    line = ", ".join(map(show_value, in_order))
-    return f"{told}list each under the `values` of its class, or write `ignore: [{line}]`"
-
-
-def _packed(red: Channel, green: Channel, blue: Channel) -> Channel:
-    """A colour as one number."""
-    return red << 16 | green << 8 | blue
+def _counted(raw: Integer[np.ndarray, "N ..."]) -> dict[RawValue, int]:
+    """How often each value or colour stands in a row of them."""
+    values, counts = np.unique(raw, return_counts=True, axis=0)
+    plain: Iterable[Any] = map(tuple, values.tolist()) if raw.ndim == 2 else values.tolist()
+    return dict(zip(plain, counts.tolist(), strict=True))
 
 
 def _first(values: tuple[RawValue, ...], kind: type, otherwise: RawValue | None = None) -> Any:
     return next((value for value in values if isinstance(value, kind)), otherwise)
-
-
-def _jsonable(value: RawValue) -> int | list[int]:
-    return list(value) if isinstance(value, tuple) else value

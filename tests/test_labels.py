@@ -8,13 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from effunet.errors import DataError
-from effunet.labels import (
-    IGNORE,
-    LabelClass,
-    LabelMap,
-    UnknownValues,
-    default_color,
-)
+from effunet.labels import IGNORE, LabelClass, LabelMap
+from effunet.values import UnknownValues, default_color
 
 STREET = LabelMap(
     (
@@ -166,6 +161,8 @@ def test_differences_name_every_index_where_two_maps_part() -> None:
         ({"classes": [{"name": " "}]}, "needs a name"),
         ({"classes": [{"name": "a", "values": 7}]}, "write [7]"),
         ({"classes": [{"name": "a", "values": [True]}]}, "neither an integer nor"),
+        ({"classes": [{"name": "a", "values": ["7"]}]}, "without quotes"),
+        ({"classes": [{"name": "a", "color": "red"}]}, "must be [r, g, b]"),
         ({"classes": [{"name": "a", "values": [[1, 2]]}]}, "neither an integer nor"),
         ({"classes": [{"name": "a", "values": [[1, 2, 256]]}]}, "0..255"),
         ({"classes": [{"name": "a", "values": []}]}, "no raw values"),
@@ -173,7 +170,7 @@ def test_differences_name_every_index_where_two_maps_part() -> None:
         ({"classes": ["a", "a"]}, "two classes are named 'a'"),
         ({"classes": ["a", {"name": "b", "values": [0]}]}, "0 stands under 'a' and under 'b'"),
         ({"classes": ["a"], "ignore": [0]}, "0 stands under 'a' and under 'ignore'"),
-        ({"classes": ["a"], "rest": "skip"}, "error or ignore"),
+        ({"classes": ["a"], "rest": "skip"}, "error, ignore or nearest"),
         ({"classes": [f"c{i}" for i in range(256)]}, "1 to 255 classes, got 256"),
     ],
 )
@@ -183,3 +180,36 @@ def test_every_slip_in_a_description_is_named_with_its_place(plain: object, told
     assert str(caught.value).startswith("my.yaml: ")
     assert told in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_nearest_takes_each_unknown_colour_for_the_closest_listed_one() -> None:
+    plain = {"ignore": [[255, 255, 255]], "rest": "nearest"}
+    plain["classes"] = [
+        {"name": "a", "values": [[0, 0, 0]]},
+        {"name": "b", "values": [[200, 0, 0]]},
+    ]
+    labels = LabelMap.from_plain(plain)
+    rng = np.random.default_rng(0)
+    raw = rng.integers(0, 256, (40, 50, 3), np.uint8)
+    listed = np.array([[0, 0, 0], [200, 0, 0], [255, 255, 255]])
+    distance = ((raw[..., None, :].astype(int) - listed) ** 2).sum(-1)
+    assert (labels.encode(raw) == np.array([0, 1, IGNORE])[distance.argmin(-1)]).all()
+    exact = (distance.min(-1) == 0).sum()
+    assert sum(labels.unknown(raw).values()) == raw[..., 0].size - exact
+
+
+def test_nearest_integers_mend_a_mask_that_was_saved_with_losses() -> None:
+    plain = {"classes": ["a", {"name": "b", "values": [255]}], "rest": "nearest"}
+    labels = LabelMap.from_plain(plain)
+    raw = np.array([[0, 3, 127, 128, 250, 255]], np.uint8)
+    assert labels.encode(raw).tolist() == [[0, 0, 0, 1, 1, 1]]
+    assert labels.unknown(raw) == {3: 1, 127: 1, 128: 1, 250: 1}
+
+
+def test_a_text_label_means_its_class_by_its_value_or_else_by_the_class_name() -> None:
+    plain = {"classes": ["road", {"name": "car", "values": [1, "automobile", "van"]}]}
+    labels = LabelMap.from_plain(plain | {"ignore": ["ego vehicle"]})
+    assert [labels.meaning(t) for t in ("road", "car", "van", "ego vehicle")] == [0, 1, 1, IGNORE]
+    assert labels.meaning("tree") is None
+    assert LabelMap.from_plain(plain | {"rest": "ignore"}).meaning("tree") == IGNORE
+    assert LabelMap.from_plain(labels.to_plain()) == labels

@@ -29,7 +29,8 @@ from effunet.data.files.masks import read_mask
 from effunet.data.files.opening import MAX_PIXELS
 from effunet.data.sources.listing import Listing, has_images, list_split
 from effunet.errors import DataError, UsageError
-from effunet.labels import IndexMask, LabelMap, UnknownValues
+from effunet.labels import IndexMask, LabelMap
+from effunet.values import UnknownValues
 
 
 @dataclass(frozen=True)

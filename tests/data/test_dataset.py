@@ -24,7 +24,8 @@ from effunet.data.dataset import open_dataset
 from effunet.data.describe.description import Layout, known_names, read_description
 from effunet.data.sources.listing import list_split
 from effunet.errors import DataError, UsageError
-from effunet.labels import IGNORE, UnknownValues
+from effunet.labels import IGNORE
+from effunet.values import UnknownValues
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CAMVID = Path(os.environ.get("CAMVID", REPOSITORY / "../shared/data/camvid"))

@@ -14,7 +14,8 @@ from effunet.data.files.images import read_image
 from effunet.data.files.masks import read_mask, read_raw_mask
 from effunet.data.files.opening import read_size, seems_cut
 from effunet.errors import DataError, ResourceError
-from effunet.labels import LabelMap, UnknownValues
+from effunet.labels import LabelMap
+from effunet.values import UnknownValues
 
 INDICES = LabelMap.from_plain({"classes": ["a", "b", "c"], "ignore": [255]})
 PAINTED = LabelMap.from_plain(

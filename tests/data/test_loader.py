@@ -21,8 +21,8 @@ from effunet.data.loading import faults
 from effunet.data.loading.loader import SegmentationData
 from effunet.data.loading.sampling import EveryOnce, TrainBatches, sample_seed
 from effunet.errors import DataError, ResourceError, UsageError
-from effunet.labels import UnknownValues
 from effunet.training.output.progress import Watch
+from effunet.values import UnknownValues
 
 
 @dataclass(frozen=True)

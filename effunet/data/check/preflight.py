@@ -22,7 +22,8 @@ from effunet.data.dataset import Dataset, FileDataset, size_mismatch
 from effunet.data.files.opening import read_size, seems_cut
 from effunet.data.sources.listing import shorten
 from effunet.errors import DataError, EffunetError
-from effunet.labels import IGNORE, RawValue, UnknownValues, describe_unknown
+from effunet.labels import IGNORE
+from effunet.values import RawValue, UnknownValues, describe_unknown
 
 READ_PAIRS, READ_PIXELS = 2000, 300_000_000
 """A split with no more than both is read whole: some seconds on one core."""

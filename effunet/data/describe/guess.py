@@ -20,7 +20,8 @@ from effunet.data.describe.description import (
 from effunet.data.files.masks import read_palette, read_raw_mask
 from effunet.data.sources.listing import list_split
 from effunet.errors import DataError
-from effunet.labels import IGNORE, Color, LabelClass, LabelMap, RawValue, default_color, show_value
+from effunet.labels import IGNORE, LabelClass, LabelMap
+from effunet.values import Color, RawValue, default_color, show_value
 
 MASKS_LOOKED_AT = 500
 """So many masks, spread evenly, say which values there are; the preflight reads the others."""

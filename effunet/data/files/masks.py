@@ -20,7 +20,8 @@ from effunet.data.files.opening import (
     tag,
 )
 from effunet.errors import DataError
-from effunet.labels import Color, IndexMask, LabelMap, RawMask, UnknownValues
+from effunet.labels import IndexMask, LabelMap, RawMask
+from effunet.values import Color, UnknownValues
 
 LOSSY = ("JPEG", "MPO", "JPEG2000", "WEBP", "AVIF")
 """Formats that may change the pixels that they store: a mask in them cannot be trusted."""
@@ -37,22 +38,40 @@ def read_mask(path: Path, labels: LabelMap, max_pixels: int = MAX_PIXELS) -> Ind
         UnknownValues: the map does not know a value; the message names the file.
         DataError: as for read_image, or a kind of file that cannot hold a mask of this map.
     """
-    raw = read_raw_mask(path, as_colors=not labels.knows_integers, max_pixels=max_pixels)
-    if raw.ndim == 3 and not labels.knows_colors:
-        raise DataError(
-            f"{path} is a mask of mode RGB, but the label map lists integers: write the colours of "
-            "each class in dataset.yaml, `values: [[r, g, b]]`, or save the mask as grey or palette"
-        )
+    raw = read_mask_values(path, labels, max_pixels)
     try:
         return labels.encode(raw)
     except UnknownValues as fault:
         raise UnknownValues(f"{path}: {fault}", fault.counts) from None
 
 
-def read_raw_mask(path: Path, as_colors: bool = False, max_pixels: int = MAX_PIXELS) -> RawMask:
+def read_mask_values(path: Path, labels: LabelMap, max_pixels: int = MAX_PIXELS) -> RawMask:
+    """The raw values of a mask, of the kind that the map speaks of: integers or colours.
+
+    Raises:
+        DataError: as for read_raw_mask, or colours where the map lists none.
+    """
+    raw = read_raw_mask(
+        path,
+        not labels.knows_integers and labels.knows_colors,
+        max_pixels,
+        labels.rest == "nearest",
+    )
+    if raw.ndim == 3 and not labels.knows_colors:
+        raise DataError(
+            f"{path} is a mask of mode RGB, but the label map lists integers: write the colours of "
+            "each class in dataset.yaml, `values: [[r, g, b]]`, or save the mask as grey or palette"
+        )
+    return raw
+
+
+def read_raw_mask(
+    path: Path, as_colors: bool = False, max_pixels: int = MAX_PIXELS, lossy: bool = False
+) -> RawMask:
     """The values that a mask file holds; as_colors gives colours for grey and palette files too.
 
-    16 and 32 bit are integers in any case: as colours they would be cut to white.
+    16 and 32 bit are integers in any case: as colours they would be cut to white. lossy allows
+    formats that may change what they store, for a map whose rest is "nearest".
 
     Raises:
         DataError: the file is missing, damaged, or of a kind that cannot hold exact values.
@@ -60,10 +79,11 @@ def read_raw_mask(path: Path, as_colors: bool = False, max_pixels: int = MAX_PIX
     data = read_bytes(path)
     with opened(path, io.BytesIO(data), max_pixels) as image:
         jpeg_inside = tag(image, _COMPRESSION) in (6, 7)
-        if image.format in LOSSY or jpeg_inside:
+        if (image.format in LOSSY or jpeg_inside) and not lossy:
             raise DataError(
                 f"{path} is a {image.format} mask, a format that may change the values it stores: "
-                "save the masks as PNG"
+                "save the masks as PNG, or write `rest: nearest` in dataset.yaml to take each "
+                "value for the nearest that is listed"
             )
         if image.mode not in _MASK_MODES or is_deep_color(image, data):
             raise DataError(
