@@ -24,7 +24,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from effunet.data.dataset import Dataset, open_dataset
+from effunet.data.catalog import open_dataset
+from effunet.data.dataset import Dataset
 from effunet.labels import IGNORE
 from effunet.metrics import ConfusionMatrix, Scores
 from effunet.model import pretrained

@@ -10,7 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from effunet.data.dataset import Dataset, open_dataset
+    from effunet.data.catalog import open_dataset
+    from effunet.data.dataset import Dataset
     from effunet.evaluate import evaluate
     from effunet.labels import LabelMap
     from effunet.model.encoder import EfficientNet
@@ -36,7 +37,7 @@ _HOMES = {
     "Prediction": "effunet.segmenter",
     "Segmenter": "effunet.segmenter",
     "evaluate": "effunet.evaluate",
-    "open_dataset": "effunet.data.dataset",
+    "open_dataset": "effunet.data.catalog",
 }
 
 

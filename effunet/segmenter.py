@@ -24,6 +24,7 @@ from torch import Tensor
 from effunet import artifact, pictures
 from effunet.artifact import read_header
 from effunet.data.files.images import read_image
+from effunet.data.files.pixels import Pixels
 from effunet.errors import ModelError, ResourceError
 from effunet.labels import LabelMap
 from effunet.model.kinds import Network
@@ -66,8 +67,9 @@ class Segmenter:
             network: raw images in, logits out; set to evaluation mode by every prediction.
             labels: one class for each of the network's.
             metadata: facts that only a training knows, plain JSON: `dataset` (its name),
-                `training_size` ([height, width]), `scores`. What follows from the network and the
-                labels is derived, and added by `to_plain`.
+                `training_size` ([height, width]), `pixel_ranges` (the value_range of its images,
+                a list of pairs; absent: the usual 8 and 16 bit), `scores`. What follows from the
+                network and the labels is derived, and added by `to_plain`.
         """
         if len(labels) != network.plan.classes:
             raise ValueError(
@@ -86,6 +88,12 @@ class Segmenter:
     def channels(self) -> int:
         """Of an image; 3 is RGB."""
         return self.network.plan.channels
+
+    @property
+    def pixels(self) -> Pixels:
+        """What the numbers of an image file mean, as in the dataset that it was trained on."""
+        ranges = self.metadata.get("pixel_ranges") or ()
+        return Pixels(self.channels, tuple((float(low), float(high)) for low, high in ranges))
 
     @property
     def device(self) -> torch.device:
@@ -111,14 +119,14 @@ class Segmenter:
             ModelError: a file, and a segmenter of images that are neither grey nor RGB.
             ValueError: an array of another type or number of channels.
         """
-        if not isinstance(image, ndarray) and self.channels not in (1, 3):
-            raise ModelError(
-                f"this segmenter takes images of {self.channels} channels, and files are read with "
-                "1 (grey) or 3 (RGB): from Python, give it an array"
-            )
         if isinstance(image, str | Path):
-            return read_image(Path(image), self.channels)
+            return read_image(Path(image), self.pixels)
         if isinstance(image, Pillow.Image):
+            if self.channels not in (1, 3):
+                raise ModelError(
+                    f"this segmenter takes images of {self.channels} channels, which Pillow does "
+                    "not hold: give it an array or a TIFF file"
+                )
             image = _pixels(image, self.channels)
         if image.dtype != np.uint8:
             raise ValueError(

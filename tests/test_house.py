@@ -83,8 +83,8 @@ def test_the_wheel_carries_conf_and_descriptions_and_works_from_another_folder(t
         archive.extractall(place)
     code = (
         "import sys, effunet; from effunet.cli import main\n"
-        "from effunet.data.dataset import open_dataset\n"
-        "from effunet.data.describe.description import known_names\n"
+        "from effunet.data.catalog import open_dataset\n"
+        "from effunet.data.describe.shelf import known_names\n"
         "print(effunet.__file__, known_names(), len(open_dataset('synthetic', 'val')))\n"
         "sys.exit(main(['train', 'encoder=b3', '--cfg', 'job']))\n"
     )

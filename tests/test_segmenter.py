@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
@@ -382,10 +383,18 @@ def test_the_format_s_numbers_are_those_that_files_in_the_world_have() -> None:
     )  # fmt: skip
 
 
-def test_a_segmenter_of_five_channels_takes_arrays_alone(tmp_path: Path) -> None:
+def test_a_segmenter_of_five_channels_takes_arrays_and_files_of_five_bands(tmp_path: Path) -> None:
     segmenter = tiny_segmenter(channels=5)
     assert segmenter(random_image(33, 40, channels=5)).overlay().shape == (33, 40, 3)
+    image = random_image(33, 40, channels=5)
+    tifffile.imwrite(tmp_path / "a.tif", image, photometric="minisblack")
+    np.testing.assert_array_equal(
+        segmenter(tmp_path / "a.tif").probabilities, segmenter(image).probabilities
+    )
     with pytest.raises(ModelError, match=r"5 channels.*give it an array"):
+        segmenter(Image.fromarray(image[..., :3]))
+    Image.fromarray(image[..., :3]).save(tmp_path / "a.png")
+    with pytest.raises(DataError, match=r"a\.png is no TIFF, which alone has 5 channels"):
         segmenter(tmp_path / "a.png")
 
 

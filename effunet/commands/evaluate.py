@@ -24,7 +24,7 @@ def run(arguments: Namespace) -> int:
 def _run(arguments: Namespace) -> int:
     # A wrong model or dataset is told at once, before torch takes its seconds to load.
     artifact.inspect(arguments.model)
-    from effunet.data.dataset import open_dataset
+    from effunet.data.catalog import open_dataset
 
     dataset = open_dataset(arguments.data, arguments.split, arguments.root)
     for notice in dataset.notices if processes.is_first() else ():

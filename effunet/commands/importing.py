@@ -11,7 +11,7 @@ from effunet.errors import ModelError, ResourceError, UsageError
 
 def run(arguments: Namespace) -> int:
     """Read checkpoint and classes, write the segmenter, say what it is and what was taken."""
-    from effunet.data.describe.description import read_description
+    from effunet.data.describe.read import read_description
 
     out = _place(arguments)
     labels = read_description(arguments.classes).labels
@@ -46,12 +46,7 @@ def run(arguments: Namespace) -> int:
     )
     say("proved    the logits are those of smp's own network")
     say(f"wrote     {path}\n\nnext:")
-    reads_files = plan.channels in (1, 3)
-    say(
-        f"  effunet predict {path} IMAGE_OR_DIR --out out"
-        if reads_files
-        else f"  effunet info {path}"
-    )
+    say(f"  effunet predict {path} IMAGE_OR_DIR --out out")
     return 0
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from effunet.data.sources.listing import EXTENSIONS
+from effunet.data.sources.patterns import EXTENSIONS
 from effunet.errors import DataError, ResourceError, UsageError
 
 MASK, OVERLAY, PROBABILITIES = ".png", "_overlay.png", ".npy"

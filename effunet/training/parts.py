@@ -12,6 +12,7 @@ from torch import nn
 from effunet.data.augment.augment import Augment
 from effunet.data.check.statistics import split_statistics
 from effunet.data.dataset import Dataset
+from effunet.data.files.pixels import Pixels
 from effunet.errors import UsageError
 from effunet.model import pretrained
 from effunet.model.architectures import TWINS
@@ -26,8 +27,11 @@ from effunet.training.recipe import balance
 from effunet.training.recipe.losses import build_loss
 
 
-def network_of(config: Config, classes: int, channels: int) -> Network:
+def network_of(config: Config, classes: int, pixels: Pixels) -> Network:
     """Build the network that a config describes, with its weights read and in place.
+
+    Images are normalised with the mean and std that the weights were trained with; without
+    weights, and for other channels than red, green and blue, with those of the dataset.
 
     Raises:
         ModelError: the weights are not there or do not fit.
@@ -37,12 +41,12 @@ def network_of(config: Config, classes: int, channels: int) -> Network:
     if config.init_from is not None:
         return initial.network(config, classes)
     if config.network.name == "smp":
-        return _smp_network(config, classes, channels)
+        return _smp_network(config, classes, pixels)
     part, weights = config.encoder, weights_of(config)
     encoder = EfficientNet(
         encoder_plan(config),
-        channels=channels,
-        numerics=weights and pretrained.numerics_for(weights, channels, part.stem_rule),
+        channels=pixels.channels,
+        numerics=_numerics(weights, pixels, part.stem_rule),
         drop_path=part.drop_path,
         checkpointing=part.checkpointing,
         skip=cast("Skip", part.skip),
@@ -52,13 +56,21 @@ def network_of(config: Config, classes: int, channels: int) -> Network:
     return EffUNet(encoder, classes, config.decoder.widths)
 
 
-def _smp_network(config: Config, classes: int, channels: int) -> SmpNetwork:
+def _numerics(weights: pretrained.Weights | None, pixels: Pixels, stem_rule: str) -> Numerics:
+    if weights is None:
+        numerics = Numerics.for_channels(pixels.channels)
+    else:
+        numerics = pretrained.numerics_for(weights, pixels.channels, stem_rule)
+    if pixels.mean and (weights is None or pixels.channels != 3):
+        return replace(numerics, mean=pixels.mean, std=pixels.std)
+    return numerics
+
+
+def _smp_network(config: Config, classes: int, pixels: Pixels) -> SmpNetwork:
     part, weights, rule = config.network, weights_of(config), config.encoder.stem_rule
     assert part.architecture is not None  # as config.py has checked
     encoder = part.encoder or TWINS[config.encoder.name]
-    numerics = Numerics.for_channels(channels)
-    if weights is not None:
-        numerics = pretrained.numerics_for(weights, channels, rule)
+    numerics, channels = _numerics(weights, pixels, rule), pixels.channels
     plan = SmpPlan(part.architecture, encoder, classes, channels, numerics.mean, numerics.std)
     drop_path = config.encoder.drop_path if part.encoder is None else None
     network = SmpNetwork(plan, drop_path=drop_path)

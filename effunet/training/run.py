@@ -13,8 +13,9 @@ from pathlib import Path
 
 import torch
 
+from effunet.data.catalog import open_dataset
 from effunet.data.check.preflight import require
-from effunet.data.dataset import Dataset, open_dataset
+from effunet.data.dataset import Dataset
 from effunet.data.loading.loader import SegmentationData
 from effunet.errors import ResourceError, UsageError
 from effunet.model.architectures import ARCHITECTURES
@@ -94,7 +95,7 @@ class Run:
             SystemExit: SIGTERM, with 143; likewise.
         """
         config, classes = self.config, len(self.train.labels)
-        network = network_of(config, classes, self.train.channels)
+        network = network_of(config, classes, self.train.pixels)
         debug_network(config, network)
         data = self._data()
         per_epoch = data.batches_per_epoch(machine.processes(config).world) / config.accumulate

@@ -8,9 +8,10 @@ import pytest
 from dataset_trees import camvid_tree, plain_folder, random_image, stripes, tree_digest, write_png
 from PIL import Image
 
+from effunet.data.catalog import open_dataset
 from effunet.data.check import preflight as preflight
 from effunet.data.check.preflight import Finding, check, require, shared_images
-from effunet.data.dataset import Dataset, open_dataset
+from effunet.data.dataset import Dataset
 from effunet.errors import DataError
 
 DESCRIPTION = "classes: [a, b, c]\nignore: [255]\n"

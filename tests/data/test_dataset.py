@@ -20,9 +20,12 @@ from dataset_trees import (
 )
 from PIL import Image
 
-from effunet.data.dataset import open_dataset
-from effunet.data.describe.description import Layout, known_names, read_description
-from effunet.data.sources.listing import list_split
+from effunet.data.catalog import open_dataset
+from effunet.data.describe.description import Files
+from effunet.data.describe.layouts import Masks
+from effunet.data.describe.read import read_description
+from effunet.data.describe.shelf import known_names
+from effunet.data.sources.search import list_split
 from effunet.errors import DataError, UsageError
 from effunet.labels import IGNORE
 from effunet.values import UnknownValues
@@ -308,8 +311,8 @@ def test_two_stars_match_any_depth_and_pair_by_folder_too(tmp_path: Path) -> Non
     for name in ("a", "x/a", "x/y/b"):
         write_png(tmp_path / f"images/train/{name}.png", random_image(0))
         write_png(tmp_path / f"masks/train/{name}_mask.png", stripes((0, 1)))
-    layout = Layout("images/{split}/**/*.png", "masks/{split}/**/*_mask.png")
-    listing = list_split(tmp_path, [layout], "train")
+    layout = Masks("images/{split}/**/*.png", "masks/{split}/**/*_mask.png")
+    listing = list_split(tmp_path, Files((layout,)), "train")
     assert sorted(pair.name for pair in listing.pairs) == ["a", "x/a", "x/y/b"]
     assert not listing.faults()
 
@@ -322,8 +325,8 @@ def test_loops_of_links_end_and_linked_folders_are_followed(tmp_path: Path) -> N
         (folder / "itself").symlink_to("itself")
         write_png(tmp_path / f"far_{kind}/b.png", stripes((0, 1)))
         (folder / "linked").symlink_to(tmp_path / f"far_{kind}")
-    layout = Layout("images/{split}/**/*", "masks/{split}/**/*")
-    names = [pair.name for pair in list_split(tmp_path, [layout], "train").pairs]
+    layout = Masks("images/{split}/**/*", "masks/{split}/**/*")
+    names = [pair.name for pair in list_split(tmp_path, Files((layout,)), "train").pairs]
     assert names == ["deep/a", "linked/b"]
 
 
@@ -342,8 +345,8 @@ def test_thousands_of_nested_files_are_all_listed(tmp_path: Path) -> None:
             folder = tmp_path / f"{kind}/train/{index // 50}"
             folder.mkdir(parents=True, exist_ok=True)
             (folder / f"{index}.png").touch()
-    layout = Layout("images/{split}/**/*", "masks/{split}/**/*")
-    assert len(list_split(tmp_path, [layout], "train").pairs) == 1000
+    layout = Masks("images/{split}/**/*", "masks/{split}/**/*")
+    assert len(list_split(tmp_path, Files((layout,)), "train").pairs) == 1000
 
 
 def test_sizes_that_differ_by_one_pixel_are_refused_with_both(tmp_path: Path) -> None:
@@ -397,8 +400,8 @@ def test_reading_writes_nothing_into_the_folder(tmp_path: Path) -> None:
         ("clases: [a]", "did you mean 'classes'?"),
         ("title: x", "one entry per class"),
         ("classes: [a]\ntitle: 3", "must be text"),
-        ("classes: [a]\nchannels: 4", "3 (RGB) or 1 (grey)"),
-        ("classes: [a]\nchannels: yes", "3 (RGB) or 1 (grey), got True"),
+        ("classes: [a]\nchannels: 0", "3 (RGB), 1 (grey) or a number of bands, got 0"),
+        ("classes: [a]\nchannels: yes", "a number of bands, got True"),
         ("classes: " + 500 * "[", "not valid YAML"),
         ("classes: [a]\nsplits: [train, {val: x}]", "splits must be"),
         ("classes: [a]\nsplits: 3", "splits must be"),

@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 from effunet.data.files.images import read_image
 from effunet.data.files.masks import read_mask, read_raw_mask
 from effunet.data.files.opening import read_size, seems_cut
+from effunet.data.files.pixels import GREY
 from effunet.errors import DataError, ResourceError
 from effunet.labels import LabelMap
 from effunet.values import UnknownValues
@@ -148,7 +149,7 @@ def test_a_cmyk_jpeg_becomes_the_rgb_that_it_shows(tmp_path: Path) -> None:
 def test_one_channel_is_the_luma_of_an_rgb_image(tmp_path: Path) -> None:
     image = Image.fromarray(random_image(2, (6, 9)))
     image.save(tmp_path / "a.png")
-    grey = read_image(tmp_path / "a.png", channels=1)
+    grey = read_image(tmp_path / "a.png", GREY)
     assert grey.shape == (6, 9, 1)
     difference = np.abs(grey[..., 0].astype(int) - np.array(image.convert("L")))
     assert difference.max() <= 1  # the two libraries round luma differently

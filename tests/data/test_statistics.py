@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from dataset_trees import random_image, write_png
 
+from effunet.data.catalog import open_dataset
 from effunet.data.check import statistics
 from effunet.data.check.statistics import split_statistics
-from effunet.data.dataset import open_dataset
 from effunet.errors import DataError
 from effunet.labels import IGNORE
 

@@ -11,7 +11,7 @@ from tiny_training import draw_no_curves, train
 
 from effunet.data.augment.augment import Augment
 from effunet.data.augment.presets import GREY
-from effunet.data.dataset import open_dataset
+from effunet.data.catalog import open_dataset
 from effunet.data.subset import Middles, Subset
 from effunet.labels import IGNORE
 from effunet.segmenter import Segmenter

@@ -14,7 +14,8 @@ from tiny_segmenter import tiny_segmenter
 from tiny_training import draw_no_curves, state, stop_at
 
 from effunet.cli import main
-from effunet.data.dataset import open_dataset
+from effunet.data.catalog import open_dataset
+from effunet.data.files.pixels import RGB
 from effunet.errors import UsageError
 from effunet.model.encoder import Numerics
 from effunet.model.foreign import SmpNetwork, SmpPlan
@@ -102,7 +103,7 @@ def test_a_fresh_head_takes_other_classes_and_keeps_the_rest(
 
 def test_a_fresh_head_is_fresh_for_equal_classes_too():
     config = to_config({"init_from": "runs/first", "network": {"reset_head": True}})
-    before, after = weights("runs/first"), network_of(config, 3, 3).state_dict()
+    before, after = weights("runs/first"), network_of(config, 3, RGB).state_dict()
     assert {n for n in after if not torch.equal(after[n], before[n])} == {
         "head.weight", "head.bias",
     }  # fmt: skip
@@ -146,7 +147,7 @@ def test_numerics_that_no_key_describes_come_along(tmp_path: Path):
     segmenter.network = EffUNet.from_plan(plan)
     segmenter.save(tmp_path / "own.safetensors")
     config = initial.settled(to_config({"init_from": str(tmp_path / "own.safetensors")}))
-    network = network_of(config, 3, 3)
+    network = network_of(config, 3, RGB)
     assert network.plan == plan
     assert config.decoder.widths == [16, 12, 8, 8, 8]
 
@@ -195,7 +196,7 @@ def test_a_network_of_smp_starts_likewise(encoder: str, tmp_path: Path):
     values = {"init_from": str(tmp_path / "smp.safetensors"), "network": {"reset_head": True}}
     config = initial.settled(to_config(values))
     assert (config.network.name, config.network.architecture) == ("smp", "FPN")
-    fresh = network_of(config, 5, 3)
+    fresh = network_of(config, 5, RGB)
     assert fresh.plan == replace(network.plan, classes=5)
     before, after = network.state_dict(), fresh.state_dict()
     assert all(n.startswith("head.") or torch.equal(w, before[n]) for n, w in after.items())

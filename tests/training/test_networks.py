@@ -10,6 +10,7 @@ from dataset_trees import plain_folder
 from tiny_training import draw_no_curves, state, stop_at
 
 from effunet.cli import main
+from effunet.data.files.pixels import RGB
 from effunet.model.foreign import SmpNetwork, SmpPlan
 from effunet.segmenter import Segmenter
 from effunet.training.config.read import to_config
@@ -105,7 +106,7 @@ def test_one_training_image_is_too_few_behind_a_global_pooling(
 
 
 def test_encoder_and_rest_have_learning_rates_of_their_own():
-    network = network_of(to_config({"network": {"name": "smp", "architecture": "FPN"}}), 3, 3)
+    network = network_of(to_config({"network": {"name": "smp", "architecture": "FPN"}}), 3, RGB)
     assert network.plan == SmpPlan("FPN", "tu-tf_efficientnet_b0", 3)
     groups = parameter_groups(network, 1.0, 0.1, 0.01)
     rates = {id(weight): group["lr"] for group in groups for weight in group["params"]}

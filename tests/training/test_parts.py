@@ -9,7 +9,7 @@ from dataset_trees import plain_folder
 from tiny_training import draw_no_curves, stop_at, train
 
 from effunet.cli import main
-from effunet.data.dataset import open_dataset
+from effunet.data.catalog import open_dataset
 from effunet.errors import UsageError
 from effunet.segmenter import Segmenter
 from effunet.training import run

@@ -15,7 +15,7 @@ from dataset_trees import plain_folder
 from tiny_training import STEPS, WORDS, state
 
 from effunet.cli import main
-from effunet.data.dataset import open_dataset
+from effunet.data.catalog import open_dataset
 from effunet.evaluate import evaluate
 from effunet.segmenter import Segmenter
 from effunet.training.output.checkpoint import AtomicCheckpointIO

@@ -21,7 +21,8 @@ from torch import Tensor
 
 from effunet.cli import main
 from effunet.data.augment.augment import Augment
-from effunet.data.dataset import Sample, open_dataset
+from effunet.data.catalog import open_dataset
+from effunet.data.dataset import Sample
 from effunet.data.loading.loader import SegmentationData
 from effunet.evaluate import evaluate
 from effunet.labels import LabelClass, LabelMap

@@ -18,8 +18,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from effunet.data.dataset import Dataset, FileDataset, size_mismatch
+from effunet.data.dataset import Dataset
 from effunet.data.files.opening import read_size, seems_cut
+from effunet.data.sources.folder import FileDataset, size_mismatch
 from effunet.data.sources.listing import shorten
 from effunet.errors import DataError, EffunetError
 from effunet.labels import IGNORE

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int64
 
-from effunet.data.dataset import Dataset, FileDataset
+from effunet.data.dataset import Dataset
+from effunet.data.sources.folder import FileDataset
 from effunet.labels import IGNORE, IndexMask
 
 SAMPLE, DRAWN = 1000, 200

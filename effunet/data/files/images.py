@@ -2,8 +2,9 @@
 
 Every rule here is there because a library does otherwise without a word: a truncated JPEG becomes a
 grey area, 16 bit are cut to 8, an orientation is dropped. EXIF orientation is applied; 16 bit is
-scaled by 1/257; grey, palette, CMYK, YCbCr and 1 bit are converted; alpha is dropped; floating
-point, 32 bit and several pages are refused.
+scaled by 1/257, or by the dataset's own range; grey, palette, CMYK, YCbCr and 1 bit are converted;
+alpha is dropped, unless the dataset has four channels. Floating point, 32 bit and other numbers of
+bands are read from TIFF alone (effunet/data/files/bands.py).
 """
 
 import io
@@ -15,11 +16,12 @@ import numpy as np
 from jaxtyping import Shaped, UInt8
 from PIL import Image
 
+from effunet.data.files.bands import is_tiff, read_bands
 from effunet.data.files.damage import refuse_broken
-from effunet.data.files.opening import MAX_PIXELS, is_deep_color, opened, read_bytes
+from effunet.data.files.opening import MAX_PIXELS, access, is_deep_color, opened, read_bytes
+from effunet.data.files.pixels import RGB, Pixels
 from effunet.errors import DataError
 
-Pixels = UInt8[np.ndarray, "H W C"]
 AnyPixels = Shaped[np.ndarray, "H W"] | Shaped[np.ndarray, "H W S"]
 
 _ORIENTATION = 274  # a tag of EXIF
@@ -36,36 +38,56 @@ _UPRIGHT: dict[int, Callable[[AnyPixels], AnyPixels]] = {
 }
 
 
-def read_image(path: Path, channels: int = 3, max_pixels: int = MAX_PIXELS) -> Pixels:
-    """The image as people see it: upright, RGB (channels 3) or grey (channels 1).
+def read_image(
+    path: Path, pixels: Pixels = RGB, max_pixels: int = MAX_PIXELS
+) -> UInt8[np.ndarray, "H W C"]:
+    """The image as people see it: upright, RGB or grey, or with the bands of its dataset.
 
     Raises:
         DataError: the file is missing, empty, damaged, no image, or of a kind that is refused.
     """
-    if channels not in (1, 3):
-        raise ValueError(f"channels must be 3 (RGB) or 1 (grey), got {channels}")
     data = read_bytes(path)
+    if is_tiff(data) and (pixels.ranges or pixels.channels not in (1, 3)):
+        return read_bands(data, path, pixels, max_pixels)
+    if pixels.channels not in (1, 3, 4):
+        raise DataError(
+            f"{path} is no TIFF, which alone has {pixels.channels} channels: mend the file, or "
+            "`channels` in dataset.yaml"
+        )
     with opened(path, io.BytesIO(data), max_pixels) as image:
         refuse_broken(image.format, data)
-        pixels = _deep_color(data) if is_deep_color(image, data) else _plain_pixels(path, image)
+        deep = is_deep_color(image, data)
+        raw = _deep_color(data) if deep else _stored(path, image, alpha=pixels.channels == 4)
         # Pillow and OpenCV turn a TIFF by themselves, and nothing else.
         orientation = image.getexif().get(_ORIENTATION) if image.format != "TIFF" else None
     if orientation in _UPRIGHT:
-        pixels = np.ascontiguousarray(_UPRIGHT[orientation](pixels))
-    return _with_channels(pixels, channels)
+        raw = np.ascontiguousarray(_UPRIGHT[orientation](raw))
+    return _with_channels(pixels.to_bytes(raw), pixels.channels, path)
 
 
-def _plain_pixels(path: Path, image: Image.Image) -> AnyPixels:
-    """8 bit grey (H W) or RGB (H W 3) of an image that Pillow decodes without loss."""
+def read_upright_size(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+    """Height and width as read_image gives them, from the header.
+
+    Raises:
+        DataError: the header cannot be read, or claims more than max_pixels.
+    """
+    with access(path), path.open("rb") as file, opened(path, file, max_pixels) as image:
+        turned = image.format != "TIFF" and image.getexif().get(_ORIENTATION, 1) >= 5
+        return (image.width, image.height) if turned else (image.height, image.width)
+
+
+def _stored(path: Path, image: Image.Image, alpha: bool) -> AnyPixels:
+    """8 or 16 bit grey (H W), RGB or RGBA (H W S) of an image that Pillow decodes without loss."""
     # PNG and PGM have no 32 bit: there Pillow's "I" holds 0..65535.
     if image.mode == "F" or (image.mode == "I" and image.format not in ("PNG", "PPM")):
         raise DataError(
             f"{path} has {'floating point' if image.mode == 'F' else '32 bit'} pixels, which have "
-            "no agreed range (and may be NaN): save it with 8 or 16 bit a channel"
+            "no agreed range (and may be NaN): save it with 8 or 16 bit a channel, or as "
+            "a TIFF and give its `value_range` in dataset.yaml"
         )
     if image.mode.startswith("I"):
-        return _scaled(np.array(image))
-    if image.mode in ("L", "RGB"):
+        return np.array(image).astype(np.uint16)
+    if image.mode in ("L", "RGB") or (alpha and image.mode == "RGBA"):
         return np.array(image)
     return np.array(image.convert("L" if image.mode in ("1", "LA") else "RGB"))
 
@@ -75,15 +97,18 @@ def _deep_color(data: bytes) -> AnyPixels:
     stored = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if stored is None or stored.ndim != 3 or stored.dtype != np.uint16:
         raise ValueError("the 16 bit colours cannot be decoded")
-    return np.ascontiguousarray(_scaled(stored[..., 2::-1]))  # OpenCV stores blue first
+    return np.ascontiguousarray(stored[..., 2::-1])  # OpenCV stores blue first
 
 
-def _scaled(deep: Shaped[np.ndarray, "..."]) -> UInt8[np.ndarray, "..."]:
-    """0..65535 -> 0..255, rounded: 65535 is 257 times 255."""
-    return ((deep.astype(np.uint32) + 128) // 257).astype(np.uint8)
-
-
-def _with_channels(pixels: AnyPixels, channels: int) -> Pixels:
-    if pixels.ndim == 2:
-        return pixels[..., None] if channels == 1 else cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
-    return pixels if channels == 3 else cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[..., None]
+def _with_channels(pixels: AnyPixels, channels: int, path: Path) -> UInt8[np.ndarray, "H W C"]:
+    stored = 1 if pixels.ndim == 2 else pixels.shape[2]
+    if stored == channels:
+        return pixels[..., None] if pixels.ndim == 2 else pixels
+    if channels == 4:
+        raise DataError(
+            f"{path} has {stored} channels, and its dataset 4: save it as RGBA or as a TIFF of 4 "
+            "bands"
+        )
+    if stored == 1:
+        return cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
+    return cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[..., None]

@@ -9,6 +9,7 @@ from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
+from effunet.data.files.bands import bands_size, is_tiff
 from effunet.data.files.damage import lacks_end_mark
 from effunet.errors import DataError, EffunetError, ResourceError
 
@@ -24,8 +25,12 @@ def read_size(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
     Raises:
         DataError: the header cannot be read, or claims more than max_pixels.
     """
-    with access(path), path.open("rb") as file, opened(path, file, max_pixels) as image:
-        return image.height, image.width
+    with access(path), path.open("rb") as file:
+        if is_tiff(file.read(4)):
+            return bands_size(path, path, max_pixels)
+        file.seek(0)
+        with opened(path, file, max_pixels) as image:
+            return image.height, image.width
 
 
 def seems_cut(path: Path) -> bool:

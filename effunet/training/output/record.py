@@ -195,11 +195,14 @@ class Record:
     def _facts(self, report: Report) -> dict[str, Any]:
         plain = report.to_plain()
         shown = ("miou", "pixel_accuracy", "counted", "dataset", "split", "images", "classes")
-        return {
+        facts: dict[str, Any] = {
             "dataset": self.config.dataset.name,
             "training_size": list(self.config.dataset.crop),
             "scores": {name: plain[name] for name in shown},
         }
+        if self.val.pixels.ranges:
+            facts["pixel_ranges"] = [list(ends) for ends in self.val.pixels.ranges]
+        return facts
 
     def _draw(self) -> None:
         """Refresh the pictures."""

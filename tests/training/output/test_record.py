@@ -13,7 +13,7 @@ import yaml
 from dataset_trees import plain_folder
 from tiny_training import STEPS, draw_no_curves, train
 
-from effunet.data.dataset import open_dataset
+from effunet.data.catalog import open_dataset
 from effunet.evaluate import evaluate
 from effunet.labels import IGNORE
 from effunet.segmenter import Segmenter

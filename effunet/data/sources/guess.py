@@ -9,16 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from effunet.data.describe.description import (
-    FILE_NAME,
-    LAYOUTS,
-    SPLITS,
-    Description,
-    Files,
-    read_description,
-)
+from effunet.data.describe.description import FILE_NAME, Description, Files
+from effunet.data.describe.read import read_description
+from effunet.data.describe.splits import SPLITS
 from effunet.data.files.masks import read_palette, read_raw_mask
-from effunet.data.sources.listing import list_split
+from effunet.data.sources.search import list_split
 from effunet.errors import DataError
 from effunet.labels import IGNORE, LabelClass, LabelMap
 from effunet.values import Color, RawValue, default_color, show_value
@@ -27,7 +22,7 @@ MASKS_LOOKED_AT = 500
 """So many masks, spread evenly, say which values there are; the preflight reads the others."""
 
 
-def describe_folder(folder: Path) -> Description:
+def describe_folder(folder: Path, variant: str | None = None) -> Description:
     """The folder's own dataset.yaml, or what its {train,val,test}/{images,masks} let infer.
 
     Raises:
@@ -35,7 +30,9 @@ def describe_folder(folder: Path) -> Description:
     """
     file = folder / FILE_NAME
     if file.is_file():
-        return read_description(file)
+        return read_description(file, variant)
+    if variant is not None:
+        raise DataError(f"{folder} has no {FILE_NAME}, and so no variant {variant!r}")
     masks = _masks(folder)
     looked_at = [masks[i * len(masks) // MASKS_LOOKED_AT] for i in range(MASKS_LOOKED_AT)]
     if len(masks) <= MASKS_LOOKED_AT:
@@ -59,7 +56,7 @@ def _masks(folder: Path) -> list[Path]:
     faults: list[str] = []
     for split in SPLITS:
         try:
-            listing = list_split(folder, LAYOUTS, split)
+            listing = list_split(folder, Files(), split)
         except DataError as fault:
             faults.append(str(fault))
         else:

@@ -1,0 +1,116 @@
+"""Pairs of image and mask files, held in few bytes: a split of a hundred thousand is one text.
+
+A list of Python objects would take over a kilobyte a pair, and each worker of a loader would copy
+it, because counting references writes to every object that is looked at.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An image, the file that its mask comes from, and the name that both share."""
+
+    name: str
+    image: Path
+    mask: Path
+
+
+class Pairs(Sequence[Pair]):
+    """A row of pairs, made anew whenever one is asked for; about the length of its names a pair."""
+
+    def __init__(self, pairs: Sequence[Pair]) -> None:
+        self._folders = [_common_folder([str(pair.image) for pair in pairs])]
+        self._folders.append(_common_folder([str(pair.mask) for pair in pairs]))
+        skipped = [len(os.fsencode(folder)) for folder in self._folders]
+        entries = [
+            b"\0".join(
+                (
+                    os.fsencode(pair.name),
+                    os.fsencode(pair.image)[skipped[0] :],
+                    os.fsencode(pair.mask)[skipped[1] :],
+                )
+            )
+            for pair in pairs
+        ]
+        self._text = b"".join(entries)
+        ends = np.cumsum([0, *map(len, entries)], dtype=np.int64)
+        self._ends = ends.astype(np.min_scalar_type(len(self._text)))
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    @overload
+    def __getitem__(self, index: int) -> Pair: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Pair]: ...
+    def __getitem__(self, index: int | slice) -> Pair | list[Pair]:
+        if isinstance(index, slice):
+            return [self[place] for place in range(len(self))[index]]
+        name, image, mask = self._entry(index)
+        return Pair(name, Path(self._folders[0] + image), Path(self._folders[1] + mask))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # pyright: ignore[reportAssignmentType]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that all pairs take."""
+        return len(self._text) + self._ends.nbytes
+
+    @property
+    def names(self) -> "Names":
+        """The names alone."""
+        return Names(self)
+
+    def _entry(self, index: int) -> list[str]:
+        place = range(len(self))[index]
+        entry = self._text[int(self._ends[place]) : int(self._ends[place + 1])]
+        return [os.fsdecode(part) for part in entry.split(b"\0")]
+
+
+class Names(Sequence[str]):
+    """The names of pairs, without a copy of them."""
+
+    def __init__(self, pairs: Pairs) -> None:
+        self._pairs = pairs
+
+    def __len__(self) -> int:
+        return len(self._pairs)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, slice):
+            return [self[place] for place in range(len(self))[index]]
+        return self._pairs._entry(index)[0]  # pyright: ignore[reportPrivateUsage]
+
+    def __iter__(self) -> Iterator[str]:
+        return (self[index] for index in range(len(self)))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # pyright: ignore[reportAssignmentType]
+
+
+def _common_folder(paths: Sequence[str]) -> str:
+    """What all paths start with, up to a separator."""
+    if not paths:
+        return ""
+    # The first and the last in order differ where any two do.
+    first, last = min(paths), max(paths)
+    alike = takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
+    common = "".join(letter for letter, _ in alike)
+    return common[: common.rfind(os.sep) + 1]

@@ -1,0 +1,178 @@
+"""A description's layouts below a root folder -> the Listing of one split.
+
+Only folders are read, and the lists, manifests and annotations that say what belongs where.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from effunet.data.describe.description import Files
+from effunet.data.describe.layouts import HubTable, Layout, Manifest, Masks, Shapes
+from effunet.data.describe.splits import Folds, Hashed, Part
+from effunet.data.sources.listing import (
+    Found,
+    Listing,
+    Truth,
+    chosen,
+    entries_of,
+    name_of,
+    paired,
+    shorten,
+)
+from effunet.data.sources.manifest import list_manifest
+from effunet.data.sources.pairs import Pair, Pairs
+from effunet.data.sources.patterns import Key, entries, files, matches
+from effunet.data.sources.selection import Aliases, by_list, by_rule, read_list
+from effunet.errors import DataError
+
+
+def list_split(place: Path, origin: Files, split: str) -> Listing:
+    """The pairs of a split, by the first layout of which an image exists.
+
+    Raises:
+        DataError: no layout finds an image; names everything that was looked for.
+    """
+    wanted: list[str] = []
+    for layout in origin.layouts:
+        search = Search(place, origin, split)
+        if isinstance(layout, Manifest):
+            file = search.file(layout.manifest)
+            if file.is_file():
+                take = by_rule(search.rule, split, 0, 0) if search.rule is not None else None
+                return list_manifest(place, layout, split, search.part.folders[0], take)
+            wanted.append(str(file))
+        elif not isinstance(layout, HubTable):
+            images = search.found(layout.images)
+            if images:
+                return search.listing(layout, images)
+            wanted.append(search.wanted(layout.images))
+    raise DataError(f"no images found; looked for {' and '.join(wanted)}{_what_is_there(place)}")
+
+
+def has_images(place: Path, origin: Files) -> bool:
+    """Whether any split has an image there; stops at the first one."""
+    return any(
+        _exists(Search(place, origin, split), layout)
+        for layout in origin.layouts
+        for split in origin.names
+    )
+
+
+class Search:
+    """Where one split of a dataset is looked for."""
+
+    def __init__(self, place: Path, origin: Files, split: str) -> None:
+        self.place, self.split = place, split
+        self.rule = origin.splits if isinstance(origin.splits, Hashed | Folds) else None
+        self.part = Part() if isinstance(origin.splits, Hashed | Folds) else origin.splits[split]
+        roots = [place / root for root in origin.roots] or [place]
+        several = len(self.part.folders) > 1
+        # What tells files of equal names apart comes first in a pair's name.
+        self.places = [
+            ((root.name,) * bool(origin.roots) + (folder,) * several, root, folder)
+            for root in roots
+            for folder in self.part.folders
+        ]
+
+    @property
+    def prefix(self) -> int:
+        """How many texts stand in a key before those of the stars."""
+        return len(self.places[0][0])
+
+    def found(self, pattern: str) -> dict[Key, list[Path]]:
+        """All files that the pattern matches, in all places."""
+        found: dict[Key, list[Path]] = {}
+        for prefix, root, folder in self.places:
+            for key, paths in matches(root, pattern.replace("{split}", folder)).items():
+                found[(*prefix, *key)] = paths
+        return found
+
+    def file(self, pattern: str) -> Path:
+        """The one file that a pattern without stars names."""
+        return self.place / pattern.replace("{split}", self.part.folders[0])
+
+    def wanted(self, pattern: str) -> str:
+        """Where a pattern is looked for, for a message."""
+        shown = [str(root / pattern.replace("{split}", folder)) for _, root, folder in self.places]
+        return " or ".join(shown)
+
+    def listing(self, layout: Masks | Shapes, images: Found) -> Listing:
+        """Pair the images with their truth, and take what belongs to the split."""
+        take, unfound = self._selection(layout.images, images)
+        if isinstance(layout, Shapes) and layout.single:
+            listing = self._annotated(layout, chosen(images, take))
+        else:
+            pattern = layout.shapes if isinstance(layout, Shapes) else layout.masks
+            masks = chosen(self.found(pattern), take)
+            images = chosen(images, take)
+            listing = paired(images, masks, (self.wanted(layout.images), self.wanted(pattern)))
+            if isinstance(layout, Shapes):
+                listing = replace(listing, truth=Truth(layout))
+        if self.part.list:
+            file = self.file(self.part.list)
+            unfound = (*listing.unfound, *unfound)
+            listing = replace(
+                listing, unfound=unfound, list_file=str(file), files=(*listing.files, file)
+            )
+        return listing
+
+    def _selection(self, pattern: str, images: Found) -> tuple[Callable[[Key], bool], list[str]]:
+        """Whether a key belongs to the split, and the names of a list that have no image."""
+        if self.rule is not None:
+            return by_rule(self.rule, self.split, self.prefix, _stars(pattern)), []
+        if not self.part.list:
+            return lambda key: True, []
+        keys, unfound = by_list(read_list(self.file(self.part.list)), images, self.place)
+        return keys.__contains__, unfound
+
+    def _annotated(self, layout: Shapes, images: Found) -> Listing:
+        """Pair images with the entries of one annotation file, which says what the split holds."""
+        from effunet.data.shapes.formats import FORMATS
+
+        file = self.file(layout.shapes)
+        annotations = FORMATS[layout.format].read(file)
+        aliases = Aliases(images, self.place)
+        places: dict[Key, int] = {}
+        unfound: list[str] = []
+        for place, name in enumerate(annotations.names):
+            key = aliases.find(name)
+            if key is None:
+                unfound.append(name)
+            else:
+                places[key] = place
+        ordered = sorted(places)
+        # A file of this split alone leaves the images of others unnamed; one of all may not.
+        unnamed = () if "{split}" in layout.shapes else sorted(images.keys() - places.keys())
+        return Listing(
+            Pairs([Pair(name_of(key), images[key][0], file) for key in ordered]),
+            images_without_mask=tuple(images[key][0] for key in unnamed),
+            unfound=tuple(unfound) if self.rule is None and not self.part.list else (),
+            list_file=str(file),
+            images_wanted=self.wanted(layout.images),
+            masks_wanted=f"its entry in {file}",
+            truth=Truth(layout, annotations, entries_of([places[key] for key in ordered])),
+            files=(file,),
+        )
+
+
+def _exists(search: Search, layout: Layout) -> bool:
+    if isinstance(layout, HubTable):
+        return False
+    if isinstance(layout, Manifest):
+        return search.file(layout.manifest).is_file()
+    patterns = ((r, layout.images.replace("{split}", f)) for _, r, f in search.places)
+    return any(next(files(root, pattern), None) is not None for root, pattern in patterns)
+
+
+def _stars(pattern: str) -> int:
+    return len([part for part in pattern.replace("**", "*").split("*")]) - 1
+
+
+def _what_is_there(root: Path) -> str:
+    if not root.exists():
+        return f"; there is no folder {root}"
+    if not root.is_dir():
+        return f"; {root} is a file, not a folder"
+    names: Sequence[str] = [entry.name for entry in entries(root)]
+    return f"; {root} holds {shorten(names) if names else 'nothing'}"
