@@ -387,7 +387,7 @@ def test_a_segmenter_of_five_channels_takes_arrays_and_files_of_five_bands(tmp_p
     segmenter = tiny_segmenter(channels=5)
     assert segmenter(random_image(33, 40, channels=5)).overlay().shape == (33, 40, 3)
     image = random_image(33, 40, channels=5)
-    tifffile.imwrite(tmp_path / "a.tif", image, photometric="minisblack")
+    tifffile.imwrite(tmp_path / "a.tif", image, photometric="minisblack", planarconfig="contig")
     np.testing.assert_array_equal(
         segmenter(tmp_path / "a.tif").probabilities, segmenter(image).probabilities
     )

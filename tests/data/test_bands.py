@@ -111,3 +111,29 @@ def test_a_dataset_of_13_bands_is_described_and_read(tmp_path: Path) -> None:
     assert dataset.channels == 13 and dataset.pixels.mean == (0.5,) * 13
     expected = np.rint(bands(13) * (255 / 250)).astype(np.uint8)
     np.testing.assert_array_equal(dataset[0].image, expected)
+
+
+def test_overviews_and_masks_of_a_geotiff_are_no_pages_of_their_own(tmp_path: Path) -> None:
+    pixels = bands(3, size=(64, 80))
+    with tifffile.TiffWriter(tmp_path / "a.tif") as tiff:
+        tiff.write(pixels, photometric="rgb")
+        tiff.write(pixels[::2, ::2], photometric="rgb", subfiletype=1)
+        tiff.write(pixels[..., 0] > 9, photometric="mask", subfiletype=4)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.tif"), pixels)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.tif", Pixels(3, ((0, 255),))), pixels)
+    with tifffile.TiffWriter(tmp_path / "b.tif") as tiff:
+        for _ in range(2):
+            tiff.write(pixels, photometric="rgb", metadata=None)
+    with pytest.raises(DataError, match="2 pages"):
+        read_image(tmp_path / "b.tif")
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_files_above_4_gigabytes_have_a_header_of_their_own_which_is_read(
+    tmp_path: Path, order: str
+) -> None:
+    pixels = bands(3)
+    options = {"photometric": "rgb", "bigtiff": True, "byteorder": order}
+    file = write_tiff(tmp_path / "a.tif", pixels, **options)
+    np.testing.assert_array_equal(read_image(file), pixels)
+    assert read_size(file) == (12, 17)

@@ -19,6 +19,9 @@ from effunet.errors import DataError, EffunetError, ResourceError
 
 TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the last two: BigTIFF
 
+UNREADABLE = TIFF_STARTS[3]
+"""What Pillow does not know: a BigTIFF whose bytes stand high before low."""
+
 _TOLD = logging.getLogger("tifffile")
 
 
@@ -63,6 +66,20 @@ def read_bands(data: bytes, path: Path, pixels: Pixels, max_pixels: int) -> UInt
     return np.ascontiguousarray(pixels.to_bytes(raw))
 
 
+def full_pages(file: io.BytesIO | io.BufferedReader) -> int:
+    """The pages that are no smaller copy of another one and no mask of it; 1 if it cannot tell."""
+    place = file.tell()
+    _TOLD.setLevel(logging.CRITICAL)
+    try:
+        file.seek(0)  # where tifffile takes the file to begin
+        with tifffile.TiffFile(file) as tiff:
+            return len(_full_pages(tiff))
+    except Exception:
+        return 1  # the damage is told when the pixels are read
+    finally:
+        file.seek(place)
+
+
 def _last_axis(
     raw: Shaped[ndarray, "..."], size: tuple[int, int], path: Path
 ) -> Shaped[ndarray, "H W C"]:
@@ -86,12 +103,15 @@ def _checked_size(tiff: tifffile.TiffFile, path: Path, max_pixels: int) -> tuple
             f"{path} claims {width} x {height} pixels, more than the limit of {max_pixels}: cut it "
             "into tiles"
         )
-    # A frame is a page like the one before it.
-    pages = [page for page in tiff.pages if isinstance(page, tifffile.TiffPage)]
-    full = [page for page in pages if not page.is_reduced]
-    if any((page.imagelength, page.imagewidth) != (height, width) for page in full):
+    sizes = {(page.imagelength, page.imagewidth) for page in _full_pages(tiff)}
+    if sizes - {(height, width)}:
         raise DataError(f"{path} has pages of several sizes: save each as a file")
     return height, width
+
+
+def _full_pages(tiff: tifffile.TiffFile) -> list[tifffile.TiffPage]:
+    pages = [page.aspage() for page in tiff.pages]
+    return [page for page in pages if not page.is_reduced and not page.is_mask]
 
 
 @contextmanager

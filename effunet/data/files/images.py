@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Shaped, UInt8
 from PIL import Image
 
-from effunet.data.files.bands import is_tiff, read_bands
+from effunet.data.files.bands import UNREADABLE, is_tiff, read_bands
 from effunet.data.files.damage import refuse_broken
 from effunet.data.files.opening import MAX_PIXELS, access, is_deep_color, opened, read_bytes
 from effunet.data.files.pixels import RGB, Pixels
@@ -47,7 +47,7 @@ def read_image(
         DataError: the file is missing, empty, damaged, no image, or of a kind that is refused.
     """
     data = read_bytes(path)
-    if is_tiff(data) and (pixels.ranges or pixels.channels not in (1, 3)):
+    if is_tiff(data) and (pixels.ranges or pixels.channels not in (1, 3) or data[:4] == UNREADABLE):
         return read_bands(data, path, pixels, max_pixels)
     if pixels.channels not in (1, 3, 4):
         raise DataError(

@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
-from effunet.data.files.bands import bands_size, is_tiff
+from effunet.data.files.bands import bands_size, full_pages, is_tiff
 from effunet.data.files.damage import lacks_end_mark
 from effunet.errors import DataError, EffunetError, ResourceError
 
@@ -76,7 +76,7 @@ def opened(
                     f"{max_pixels}: cut it into tiles"
                 )
             # A phone's MPO holds the photo first and its depth or preview behind it.
-            pages = getattr(image, "n_frames", 1)
+            pages = full_pages(file) if image.format == "TIFF" else getattr(image, "n_frames", 1)
             if pages > 1 and image.format != "MPO":
                 raise DataError(f"{path} has {pages} pages or frames: save each as a file")
             yield image
