@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from effunet import processes
+from effunet.commands.layouts import LAYOUTS
 from effunet.errors import told
 from effunet.model.lineages import LINEAGES
 
@@ -139,7 +140,8 @@ def _add_predict(commands: Commands) -> None:
         "predict",
         help="segment images and folders of images",
         description="Write a palette PNG for each image, at the image's own size: its values are "
-        "class indices, its palette the class colours. A folder's structure is kept.",
+        "class indices, its palette the class colours. A folder's structure is kept. A GeoTIFF "
+        "gives a palette TIFF with its georeference instead, 255 where it has no data.",
     )
     _add_model(predict)
     predict.add_argument("images", nargs="+", type=Path, metavar="IMAGE_OR_DIR")
@@ -150,7 +152,14 @@ def _add_predict(commands: Commands) -> None:
     predict.add_argument(
         "--probabilities",
         action="store_true",
-        help="also NAME.npy: float16, classes x height x width",
+        help="also NAME.npy: float16, classes x height x width (of a GeoTIFF "
+        "NAME_probabilities.tif, a channel a class)",
+    )
+    predict.add_argument(
+        "--layout",
+        choices=tuple(LAYOUTS),
+        help="write what this benchmark's server takes and nothing else: its names of files, its "
+        "ids of the classes (docs/predict.md)",
     )
     predict.add_argument(
         "--strict", action="store_true", help="stop at the first image that cannot be read"

@@ -150,11 +150,21 @@ def mask_png(mask: UInt8[ndarray, "H W"], labels: LabelMap) -> bytes:
 
     Index 255 (ignore) and the indices above the last class are black.
     """
-    palette = np.zeros((256, 3), np.uint8)
-    palette[: len(labels)] = labels.palette
+    return palette_png(mask, palette(labels))
+
+
+def palette_png(mask: UInt8[ndarray, "H W"], colours: UInt8[ndarray, "256 3"]) -> bytes:
+    """A PNG whose values are those of the mask, and in which viewers show these colours."""
     picture = Image.fromarray(mask)
-    picture.putpalette(palette.tobytes())
+    picture.putpalette(colours.tobytes())
     return png(picture)
+
+
+def palette(labels: LabelMap) -> UInt8[ndarray, "256 3"]:
+    """The colour of each value of an index mask: that of its class, black for every other."""
+    colours = np.zeros((256, 3), np.uint8)
+    colours[: len(labels)] = labels.palette
+    return colours
 
 
 def _rgb(image: UInt8[ndarray, "H W C"]) -> UInt8[ndarray, "H W 3"]:

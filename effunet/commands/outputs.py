@@ -12,6 +12,10 @@ from effunet.data.sources.patterns import EXTENSIONS
 from effunet.errors import DataError, ResourceError, UsageError
 
 MASK, OVERLAY, PROBABILITIES = ".png", "_overlay.png", ".npy"
+GEO_MASK, GEO_PROBABILITIES = ".tif", "_probabilities.tif"
+"""Of a GeoTIFF, instead of MASK and PROBABILITIES."""
+
+ENDINGS = (MASK, OVERLAY, PROBABILITIES, GEO_MASK, GEO_PROBABILITIES)
 LONGEST_NAME = 255
 """Bytes of a file name that the usual file systems allow."""
 
@@ -34,16 +38,11 @@ def plan(inputs: Sequence[Path], out: Path) -> list[Job]:
     A folder's structure is kept. a.jpg gives a.png; where a.png stands beside it, both keep their
     endings: a.jpg.png and a.png.png.
     """
-    found: dict[Path, tuple[Path, Path]] = {}
-    for image, relative in _images(inputs, out):
-        found.setdefault(image.resolve(), (image, relative))
-    if not found:
-        named = ", ".join(map(str, inputs))
-        raise DataError(f"no images in {named}: looked for files ending in {' '.join(EXTENSIONS)}")
-    crowded = Counter(_key(relative.with_suffix("")) for _, relative in found.values())
-    taken = {_key(image) for image in found}
+    found = found_images(inputs, out)
+    crowded = Counter(_key(relative.with_suffix("")) for _, relative in found)
+    taken = {_key(image.resolve()) for image, _ in found}
     jobs: list[Job] = []
-    for image, relative in found.values():
+    for image, relative in found:
         short = relative.with_suffix("")
         stem = out / _fitting(short if crowded[_key(short)] == 1 else relative)
         job, number = Job(image, stem), 1
@@ -53,6 +52,22 @@ def plan(inputs: Sequence[Path], out: Path) -> list[Job]:
         taken |= results
         jobs.append(job)
     return jobs
+
+
+def found_images(inputs: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
+    """Each image once, with its path below the input that led to it.
+
+    Raises:
+        DataError: there is none, or an input does not exist.
+        UsageError: `out` is one of the inputs.
+    """
+    found: dict[Path, tuple[Path, Path]] = {}
+    for image, relative in _images(inputs, out):
+        found.setdefault(image.resolve(), (image, relative))
+    if not found:
+        named = ", ".join(map(str, inputs))
+        raise DataError(f"no images in {named}: looked for files ending in {' '.join(EXTENSIONS)}")
+    return list(found.values())
 
 
 def prepare_folder(folder: Path) -> None:
@@ -107,7 +122,7 @@ def _special(path: Path) -> bool:
 
 def _results(job: Job) -> set[str]:
     real = Job(job.image, job.stem.parent.resolve() / job.stem.name)
-    return {_key(real.result(ending)) for ending in (MASK, OVERLAY, PROBABILITIES)}
+    return {_key(real.result(ending)) for ending in ENDINGS}
 
 
 def _key(path: Path) -> str:
@@ -117,7 +132,7 @@ def _key(path: Path) -> str:
 
 def _fitting(stem: Path) -> Path:
     """The stem, cut where the longest ending would make a longer name than file systems take."""
-    name, room = os.fsencode(stem.name), LONGEST_NAME - len(OVERLAY) - len("-99999")
+    name, room = os.fsencode(stem.name), LONGEST_NAME - max(map(len, ENDINGS)) - len("-99999")
     if len(name) <= room:
         return stem
     mark = "~" + hashlib.sha256(name).hexdigest()[:8]

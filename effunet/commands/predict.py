@@ -1,4 +1,4 @@
-"""`effunet predict`: images and folders -> one palette PNG an image, at the image's own size."""
+"""`effunet predict`: images and folders -> one mask an image, at the image's own size."""
 
 import os
 import sys
@@ -10,9 +10,18 @@ from jaxtyping import Int
 from numpy import ndarray
 
 from effunet import artifact
-from effunet.commands.outputs import plan, prepare_folder
+from effunet.commands.layouts import LAYOUTS
+from effunet.commands.outputs import Job, plan, prepare_folder
+from effunet.commands.submission import (
+    Submission,
+    labels_of,
+    notices,
+    plan_submission,
+    submission_of,
+)
 from effunet.commands.terminal import console, progress, shown
-from effunet.errors import DataError
+from effunet.errors import DataError, UsageError
+from effunet.labels import IGNORE
 
 LISTED = 10
 """Lines of a list on the terminal, before it ends in a number."""
@@ -21,20 +30,26 @@ LISTED = 10
 def run(arguments: Namespace) -> int:
     """Predict all images; 0, or a DataError's exit code where some could not be read."""
     # A wrong model, image or folder is told at once, before torch takes its seconds to load.
-    artifact.inspect(arguments.model)
-    jobs = plan(arguments.images, arguments.out)
+    header = artifact.inspect(arguments.model)
+    submission = None
+    if arguments.layout is None:
+        jobs = plan(arguments.images, arguments.out)
+    else:
+        submission, jobs = _submission(arguments, header)
     prepare_folder(arguments.out)
 
     from effunet.commands.results import write_results
     from effunet.segmenter import Segmenter
 
     segmenter = Segmenter.load(arguments.model, arguments.device)
-    pixels = np.zeros(256, np.int64)
+    pixels, placed = np.zeros(256, np.int64), 0
     faults: list[str] = []
     with progress("predict") as tell:
         for index, job in enumerate(jobs):
             try:
-                pixels += write_results(segmenter, job, arguments)
+                written = write_results(segmenter, job, arguments, submission)
+                pixels += written.pixels
+                placed += written.georeferenced
             except DataError as error:
                 if arguments.strict:
                     raise
@@ -45,7 +60,12 @@ def run(arguments: Namespace) -> int:
     done = len(jobs) - len(faults)
     if done:
         out.print(f"{done} of {len(jobs)} images -> {shown(arguments.out)}{os.sep}")
-        out.print("a mask's pixel values are class indices (effunet info lists them); in all:")
+        if placed:
+            out.print(f"{placed} of them GeoTIFFs: .tif masks with their georeference")
+        if submission is None:
+            out.print("a mask's pixel values are class indices (effunet info lists them); in all:")
+        else:
+            out.print(f"a mask's pixel values are the ids of {submission.layout.title}; in all:")
         out.print(shown(_shares(pixels, segmenter.labels.names)))
     if faults:
         print(f"effunet: {len(faults)} of {len(jobs)} images failed:", file=sys.stderr)
@@ -57,10 +77,26 @@ def run(arguments: Namespace) -> int:
     return 0
 
 
+def _submission(arguments: Namespace, header: artifact.Header) -> tuple[Submission, list[Job]]:
+    """What a server is to get, checked before anything is predicted."""
+    if arguments.overlay or arguments.probabilities:
+        raise UsageError(
+            "--layout writes what a server takes and nothing else: leave --overlay and "
+            "--probabilities out, and predict a second time into another folder for them"
+        )
+    layout = LAYOUTS[arguments.layout]
+    found = submission_of(layout, labels_of(header.metadata, header.path))
+    jobs = plan_submission(layout, arguments.images, arguments.out)
+    for notice in notices(found, jobs):
+        print(f"effunet: {shown(notice)}", file=sys.stderr)
+    return found, jobs
+
+
 def _shares(pixels: Int[ndarray, " 256"], names: Sequence[str]) -> str:
     """'road 43 %, sky 21 %, ...': the classes that fill at least one pixel in a hundred."""
-    shares = 100 * pixels[: len(names)] / pixels.sum()
-    order = [int(index) for index in np.argsort(-shares, kind="stable")]
+    shares = 100 * pixels / pixels.sum()
+    order = [int(index) for index in np.argsort(-shares[: len(names)], kind="stable")]
     large = [f"{names[index]} {shares[index]:.0f} %" for index in order if shares[index] >= 1]
-    small = sum(bool(0 < share < 1) for share in shares)
-    return ", ".join(large) + (f", {small} more below 1 %" if small else "")
+    small = sum(bool(0 < share < 1) for share in shares[: len(names)])
+    parts = [*large, *([f"{small} more below 1 %"] if small else [])]
+    return ", ".join(parts + ([f"no data {shares[IGNORE]:.0f} %"] if pixels[IGNORE] else []))

@@ -1,35 +1,87 @@
-"""One image -> its prediction as files: mask, overlay, probabilities."""
+"""One image -> its prediction as files: mask, overlay, probabilities; a GeoTIFF keeps its place."""
 
 import io
 from argparse import Namespace
+from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float16, Int
 from numpy import ndarray
 
 from effunet import artifact
-from effunet.commands.outputs import MASK, OVERLAY, PROBABILITIES, Job
+from effunet.commands.outputs import (
+    GEO_MASK,
+    GEO_PROBABILITIES,
+    MASK,
+    OVERLAY,
+    PROBABILITIES,
+    Job,
+)
+from effunet.commands.submission import Submission
+from effunet.data.files.georeference import (
+    Georeference,
+    gaps,
+    mask_tiff,
+    probabilities_tiff,
+    read_georeference,
+)
 from effunet.infer import predict, predict_mask
-from effunet.pictures import mask_png, overlay, png
+from effunet.labels import IGNORE, LabelMap
+from effunet.pictures import mask_png, overlay, palette, png
 from effunet.segmenter import Segmenter
 
 
-def write_results(segmenter: Segmenter, job: Job, arguments: Namespace) -> Int[ndarray, " 256"]:
-    """Predict one image and write its results; returns the pixels of each class index."""
+@dataclass(frozen=True)
+class Written:
+    """What was written of one image: pixels of each class index, and whether it kept a place."""
+
+    pixels: Int[ndarray, " 256"]
+    georeferenced: bool
+
+
+def write_results(
+    segmenter: Segmenter, job: Job, arguments: Namespace, submission: Submission | None = None
+) -> Written:
+    """Predict one image and write its results.
+
+    A GeoTIFF gives TIFFs with its georeference, and pixels without data have no class (255).
+    """
     image = segmenter.as_array(job.image)
+    place = None if submission else read_georeference(job.image)
+    empty = None if place is None else gaps(job.image, place)
+    files: dict[str, bytes] = {}
     if arguments.probabilities:
         prediction = predict(segmenter, image, tile=arguments.tile, flip=arguments.flip)
         mask = prediction.mask
-        data = io.BytesIO()
-        np.save(data, prediction.probabilities.astype(np.float16))
-        files = {PROBABILITIES: data.getvalue()}
+        probabilities = prediction.probabilities.astype(np.float16)
+        if empty is not None:
+            probabilities[:, empty] = np.nan
+        ending = PROBABILITIES if place is None else GEO_PROBABILITIES
+        files[ending] = _probabilities(probabilities, segmenter.labels, place)
     else:
         mask = predict_mask(segmenter, image, tile=arguments.tile, flip=arguments.flip)
-        mask, files = mask.cpu().numpy(), {}
-    files[MASK] = mask_png(mask, segmenter.labels)
+        mask = mask.cpu().numpy()
+    if empty is not None:
+        mask[empty] = IGNORE
+    if submission is not None:
+        files[MASK] = submission.encode(mask)
+    elif place is not None:
+        files[GEO_MASK] = mask_tiff(mask, palette(segmenter.labels), place)
+    else:
+        files[MASK] = mask_png(mask, segmenter.labels)
     if arguments.overlay:
         files[OVERLAY] = png(overlay(image, mask, segmenter.labels))
     job.stem.parent.mkdir(parents=True, exist_ok=True)
     for ending, content in files.items():
         artifact.write(job.result(ending), content)
-    return np.bincount(mask.reshape(-1), minlength=256)
+    return Written(np.bincount(mask.reshape(-1), minlength=256), place is not None)
+
+
+def _probabilities(
+    probabilities: Float16[ndarray, "K H W"], labels: LabelMap, place: Georeference | None
+) -> bytes:
+    if place is not None:
+        return probabilities_tiff(probabilities, labels.names, place)
+    data = io.BytesIO()
+    np.save(data, probabilities)
+    return data.getvalue()
