@@ -5,7 +5,7 @@ carried over byte by byte. "No data" is GDAL's word for pixels that nothing was 
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,15 +109,15 @@ def gaps(path: Path, place: Georeference) -> Bool[np.ndarray, "H W"] | None:
     """
     if not place.has_gaps:
         return None
-    stored = _stored(path)
-    empty = np.zeros(stored.shape[:2], bool)
-    if place.alpha is not None:
-        empty |= stored[..., place.alpha] == 0
-        stored = np.delete(stored, place.alpha, axis=2)
-    if place.nodata is not None:
-        unmeasured = np.isnan(stored) if np.isnan(place.nodata) else stored == place.nodata
-        empty |= unmeasured.all(axis=2)
-    return empty
+    empty, clear = None, None
+    for index, channel in enumerate(_channels(path)):
+        if index == place.alpha:
+            clear = channel == 0
+        elif place.nodata is not None:
+            missing = np.isnan(channel) if np.isnan(place.nodata) else channel == place.nodata
+            empty = missing if empty is None else empty & missing
+    found = [pixels for pixels in (empty, clear) if pixels is not None]
+    return np.logical_or.reduce(found)
 
 
 def mask_tiff(
@@ -203,29 +203,29 @@ def _alpha(page: Any) -> int | None:
     return next((first + index for index, kind in enumerate(kinds) if kind in ALPHA), None)
 
 
-def _stored(path: Path) -> Shaped[np.ndarray, "H W S"]:
-    """The values of a TIFF as they are stored, in any order of colours, alpha behind them."""
+def _channels(path: Path) -> Iterator[Shaped[np.ndarray, "H W"]]:
+    """The values of a TIFF as they are stored, a channel at a time; alpha keeps its place."""
     import tifffile
 
-    data = read_bytes(path)
-    # Of 8 bit Pillow changes nothing, and it knows more compressions than tifffile.
-    with suppress(DataError), opened(path, io.BytesIO(data), MAX_PIXELS) as image:
-        if image.mode in ("L", "LA", "P", "RGB", "RGBA") and bits_a_channel(image, data) == 8:
-            return _with_channels(np.array(image))
-    try:
-        with tifffile.TiffFile(io.BytesIO(data)) as file:
-            page: Any = file.pages.first
-            pixels = page.asarray()
-            return _with_channels(np.moveaxis(pixels, 0, 2) if page.axes == "SYX" else pixels)
-    except Exception as fault:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-        if pixels is None:
-            raise DataError(
-                f"{path}: its pixels without data cannot be found ({fault}): write it with another "
-                "compression, gdal_translate -co COMPRESS=DEFLATE"
-            ) from None
-        return _with_channels(pixels)
-
-
-def _with_channels(pixels: Shaped[np.ndarray, "H W *S"]) -> Shaped[np.ndarray, "H W S"]:
-    return pixels if pixels.ndim == 3 else pixels[..., None]
+    with access(path), path.open("rb") as stream:
+        # Of 8 bit Pillow changes nothing, and it knows more compressions than tifffile.
+        with suppress(DataError), opened(path, stream, MAX_PIXELS) as image:
+            if image.mode in ("L", "LA", "P", "RGB", "RGBA") and bits_a_channel(image, b"") == 8:
+                for index in range(len(image.getbands())):
+                    yield np.array(image.getchannel(index))
+                return
+        stream.seek(0)
+        try:
+            with tifffile.TiffFile(stream) as file:
+                page: Any = file.pages.first
+                pixels = page.asarray()
+                pixels = pixels if page.axes == "SYX" else np.moveaxis(np.atleast_3d(pixels), 2, 0)
+        except Exception as fault:
+            pixels = cv2.imdecode(np.frombuffer(read_bytes(path), np.uint8), cv2.IMREAD_UNCHANGED)
+            if pixels is None:
+                raise DataError(
+                    f"{path}: its pixels without data cannot be found ({fault}): write it with "
+                    "another compression, gdal_translate -co COMPRESS=DEFLATE"
+                ) from None
+            pixels = np.moveaxis(np.atleast_3d(pixels), 2, 0)
+        yield from pixels
