@@ -31,8 +31,10 @@ from PIL import Image
 from tiny_segmenter import saved
 
 from effunet.cli import main
-from effunet.data.dataset import Dataset, open_dataset
-from effunet.data.describe.description import description_file, read_description
+from effunet.data.catalog import open_dataset
+from effunet.data.dataset import Dataset
+from effunet.data.describe.read import read_description
+from effunet.data.describe.shelf import description_file
 from effunet.errors import DataError
 from effunet.evaluate import Report
 from effunet.metrics import ConfusionMatrix

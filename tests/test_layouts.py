@@ -16,7 +16,8 @@ from tiny_segmenter import saved, tiny_segmenter
 
 from effunet.cli import main
 from effunet.commands.layouts import LAYOUTS
-from effunet.data.describe.description import description_file, read_description
+from effunet.data.describe.read import read_description
+from effunet.data.describe.shelf import description_file
 from effunet.labels import LabelClass, LabelMap
 
 # cityscapesScripts 2.3.0, helpers/labels.py: id of every class that is evaluated.

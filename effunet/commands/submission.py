@@ -17,7 +17,8 @@ from PIL import Image
 
 from effunet.commands.layouts import Layout
 from effunet.commands.outputs import MASK, Job, found_images
-from effunet.data.describe.description import description_file, read_description
+from effunet.data.describe.read import read_description
+from effunet.data.describe.shelf import description_file
 from effunet.data.files.opening import read_size
 from effunet.data.sources.listing import shorten
 from effunet.errors import DataError, EffunetError, ModelError, ResourceError, UsageError

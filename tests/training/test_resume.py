@@ -15,7 +15,7 @@ from dataset_trees import plain_folder, stripes, tree_digest, write_png
 from tiny_training import STEPS, Stop, do_at, draw_no_curves, state, stop_at, train
 
 from effunet.cli import main
-from effunet.data.dataset import open_dataset
+from effunet.data.catalog import open_dataset
 from effunet.evaluate import evaluate
 from effunet.segmenter import Segmenter
 from effunet.training import machine
