@@ -4,7 +4,6 @@ import os
 import re
 import subprocess
 import sys
-import tomllib
 import zipfile
 from pathlib import Path
 
@@ -66,13 +65,6 @@ def test_the_network_is_never_reached_by_importing_or_describing(tmp_path: Path)
     assert done.stdout.strip() == "quiet", done.stderr
 
 
-def test_every_described_dataset_is_packed():
-    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
-    packed = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
-    described = {str(f.relative_to(REPOSITORY)) for f in REPOSITORY.glob("data/*/dataset.yaml")}
-    assert described == set(packed) - {"conf"}
-
-
 def test_the_wheel_carries_conf_and_descriptions_and_works_from_another_folder(tmp_path: Path):
     done = run("-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path))
     assert done.returncode == 0, done.stderr
@@ -91,7 +83,8 @@ def test_the_wheel_carries_conf_and_descriptions_and_works_from_another_folder(t
     done = run("-c", code, cwd=elsewhere, PYTHONPATH=str(place))
     assert done.returncode == 0, done.stderr
     assert str(place) in done.stdout
-    assert "['camvid', 'cityscapes', 'synthetic'] 64" in done.stdout
+    described = sorted(file.parent.name for file in REPOSITORY.glob("data/*/dataset.yaml"))
+    assert f"{described} 64" in done.stdout
     assert "name: b3" in done.stdout
     assert list(elsewhere.iterdir()) == []
 

@@ -1,6 +1,7 @@
 """The `layouts` of a dataset.yaml: where images and their truth lie below the root.
 
     - {images: "{split}/images/*", masks: "{split}/masks/*"}      # masks of pixels
+    - {images: "{split}/*_image.jpg", masks: "{split}/*_label.png", skip: "*_inst_label.png"}
     - {images: "{split}/*", shapes: "{split}/*.json", format: labelme}
     - {images: "train2017/*", shapes: "annotations/instances_{split}.json", format: coco}
     - {manifest: "{split}.csv", columns: {image: path, mask: label}}
@@ -10,7 +11,7 @@
 (none too); a `*` that ends a pattern of images or masks stands for a name without its extension,
 which may be that of any known image format. An image and a mask are a pair when their stars matched
 the same texts in the same order. Shapes without a star lie in one file for all images, which are
-found by the file names that it gives.
+found by the file names that it gives. Files whose name matches `skip` are left out.
 
 Of shapes: `paint` says which of two lies above (file: the later one, area: the smaller one,
 classes: the one of the higher index); `crowd` what becomes of COCO's crowds (ignore, paint, skip);
@@ -36,6 +37,7 @@ class Masks:
 
     images: str
     masks: str
+    skip: str = ""  # file names that are neither, though they match
 
 
 @dataclass(frozen=True)
@@ -104,10 +106,13 @@ def _read(plain: Any, where: str) -> Layout:
         )
     if "shapes" in keys:
         return _read_shapes(plain, where)
-    table = read_table(plain, ("images", "masks"), where)
+    table = read_table(plain, ("images", "masks", "skip"), where)
     images, masks = (_pattern(table, key, where) for key in ("images", "masks"))
     _check_stars("masks", images, masks, where)
-    return Masks(images, masks)
+    skip = read_text(table, "skip", where)
+    if "/" in skip:
+        raise DataError(f'{where}: skip is a file name such as "*_inst.png", got {skip!r}')
+    return Masks(images, masks, skip)
 
 
 def _read_shapes(plain: Any, where: str) -> Shapes:

@@ -5,6 +5,7 @@ Only folders are read, and the lists, manifests and annotations that say what be
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from effunet.data.describe.description import Files
@@ -28,12 +29,13 @@ from effunet.errors import DataError
 
 
 def list_split(place: Path, origin: Files, split: str) -> Listing:
-    """The pairs of a split, by the first layout of which an image exists.
+    """The pairs of a split, by the first layout that has one, or else the first with an image.
 
     Raises:
         DataError: no layout finds an image; names everything that was looked for.
     """
     wanted: list[str] = []
+    unpaired: Listing | None = None
     for layout in origin.layouts:
         search = Search(place, origin, split)
         if isinstance(layout, Manifest):
@@ -43,10 +45,14 @@ def list_split(place: Path, origin: Files, split: str) -> Listing:
                 return list_manifest(place, layout, split, search.part.folders[0], take)
             wanted.append(str(file))
         elif not isinstance(layout, HubTable):
-            images = search.found(layout.images)
-            if images:
-                return search.listing(layout, images)
+            images = search.found(layout.images, _skipped(layout))
+            listing = search.listing(layout, images) if images else None
+            if listing is not None and listing.pairs:
+                return listing
+            unpaired = unpaired or listing
             wanted.append(search.wanted(layout.images))
+    if unpaired is not None:
+        return unpaired
     raise DataError(f"no images found; looked for {' and '.join(wanted)}{_what_is_there(place)}")
 
 
@@ -80,12 +86,13 @@ class Search:
         """How many texts stand in a key before those of the stars."""
         return len(self.places[0][0])
 
-    def found(self, pattern: str) -> dict[Key, list[Path]]:
-        """All files that the pattern matches, in all places."""
+    def found(self, pattern: str, skip: str = "") -> dict[Key, list[Path]]:
+        """All files that the pattern matches, in all places, but for names that match skip."""
         found: dict[Key, list[Path]] = {}
         for prefix, root, folder in self.places:
             for key, paths in matches(root, pattern.replace("{split}", folder)).items():
-                found[(*prefix, *key)] = paths
+                if kept := [path for path in paths if not fnmatchcase(path.name, skip)]:
+                    found[(*prefix, *key)] = kept
         return found
 
     def file(self, pattern: str) -> Path:
@@ -104,7 +111,7 @@ class Search:
             listing = self._annotated(layout, chosen(images, take))
         else:
             pattern = layout.shapes if isinstance(layout, Shapes) else layout.masks
-            masks = chosen(self.found(pattern), take)
+            masks = chosen(self.found(pattern, _skipped(layout)), take)
             images = chosen(images, take)
             listing = paired(images, masks, (self.wanted(layout.images), self.wanted(pattern)))
             if isinstance(layout, Shapes):
@@ -163,6 +170,10 @@ def _exists(search: Search, layout: Layout) -> bool:
         return search.file(layout.manifest).is_file()
     patterns = ((r, layout.images.replace("{split}", f)) for _, r, f in search.places)
     return any(next(files(root, pattern), None) is not None for root, pattern in patterns)
+
+
+def _skipped(layout: Masks | Shapes) -> str:
+    return layout.skip if isinstance(layout, Masks) else ""
 
 
 def _stars(pattern: str) -> int:
