@@ -119,6 +119,14 @@ CASES = [
         },
     ),
     Case(
+        "cityscapes:coarse",
+        "leftImg8bit/{split}/erlangen/erlangen_{name}_leftImg8bit.png",
+        "gtCoarse/{split}/erlangen/erlangen_{name}_gtCoarse_labelIds.png",
+        CITYSCAPES,
+        34,
+        {"train": "train_extra", "val": "val"},
+    ),
+    Case(
         "camvid",
         "{split}/{name}.png",
         "{split}annot/{name}.png",
@@ -384,3 +392,12 @@ def test_what_is_left_out_is_told_by_file_names_alone(tmp_path: Path):
     (tmp_path / "dataset.yaml").write_text(text)
     with pytest.raises(DataError, match="skip is a file name"):
         open_dataset(tmp_path, "train")
+
+
+def test_cityscapes_trained_on_coarse_annotations_is_validated_on_fine_ones(tmp_path: Path):
+    name = "val/lindau/lindau_000000_000019"
+    write_png(tmp_path / f"leftImg8bit/{name}_leftImg8bit.png", random_image(0, SIZE))
+    write_mask(tmp_path / f"gtCoarse/{name}_gtCoarse_labelIds.png", [0], "L")
+    write_mask(tmp_path / f"gtFine/{name}_gtFine_labelIds.png", [7], "L")
+    (sample,) = open_dataset("cityscapes:coarse", "val", tmp_path)
+    assert (sample.mask == 0).all()
