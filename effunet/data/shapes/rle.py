@@ -57,7 +57,7 @@ class Runs:
             raise ValueError(
                 f"the run lengths fill {filled:.0f} pixels, but {box[0]} x {box[1]} has {pixels}"
             )
-        return cls(counts, *box, *place, by_columns)
+        return cls(counts, box[0], box[1], place[0], place[1], by_columns)
 
     @classmethod
     def of(cls, bits: Bits, place: tuple[int, int] = (0, 0), by_columns: bool = True) -> "Runs":
@@ -67,7 +67,8 @@ class Runs:
         counts = np.diff(borders, prepend=0, append=flat.size).astype(np.int64)
         if flat.size and flat[0]:
             counts = np.concatenate([np.zeros(1, np.int64), counts])
-        return cls(counts, *bits.shape, *place, by_columns)
+        height, width = bits.shape
+        return cls(counts, height, width, place[0], place[1], by_columns)
 
     @property
     def area(self) -> int:
