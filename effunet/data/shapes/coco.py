@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Int64, UInt32
 
 from effunet.data.shapes.annotations import Annotations, refuse_twins
 from effunet.data.shapes.drawing import Drawing, Part, Polygon, Shape
@@ -29,7 +29,7 @@ class CocoAnnotations(Annotations):
         self,
         source: Source,
         names: Sequence[str],
-        sizes: Int64[np.ndarray, "N 2"],
+        sizes: UInt32[np.ndarray, "N 2"],
         categories: dict[int, str],
         places: Int64[np.ndarray, "A 2"],
         firsts: Int64[np.ndarray, " M"],
@@ -168,7 +168,7 @@ class _Index:
         return CocoAnnotations(
             self.source,
             self.names,
-            np.array(self.sizes, np.int64),
+            np.array(self.sizes, np.uint32),
             self.categories,
             places[order],
             firsts,

@@ -27,8 +27,8 @@ GRID = 5
 MOST_CROSSINGS = 50_000_000
 """Crossings of edges and columns in one polygon: more than any real one of 500 million pixels."""
 
-Numbers = Int64[np.ndarray, " N"]
-Walked = Int64[np.ndarray, "N 5"]
+Numbers = Int64[np.ndarray, " C"]
+Walked = Int64[np.ndarray, "C 5"]
 """Of each crossing: its edge's start x y, the way to its end dx dy, and the fifth to leave."""
 
 
@@ -138,7 +138,7 @@ def _along_y(walked: Walked) -> Numbers:
     x, y, dx, dy, before = walked.T
     lean = dx / dy
 
-    def passed(step: Float64[np.ndarray, " N"]) -> Bool[np.ndarray, " N"]:
+    def passed(step: Float64[np.ndarray, " C"]) -> Bool[np.ndarray, " C"]:
         beyond = np.trunc(x + lean * step + 0.5) > before
         return np.where(dx > 0, beyond, ~beyond)
 
@@ -189,9 +189,11 @@ def _trace(ring: Points, size: tuple[int, int]) -> Cover:
         return NOTHING
     canvas = Image.new("L", (width, height), 0)
     ImageDraw.Draw(canvas).polygon([(x, y) for x, y in ring.tolist()], fill=1)
-    return Cover(np.asarray(canvas)[top:, left:].view(np.bool_), top, left)
+    box = canvas.crop((left, top, width, height))
+    return Cover(np.asarray(box).view(np.bool_), top, left)
 
 
 def _clip(bits: Bits, top: int, left: int, size: tuple[int, int]) -> Cover:
-    inside = bits[max(0, -top) : size[0] - top, max(0, -left) : size[1] - left]
+    rows = slice(max(0, -top), max(0, size[0] - top))
+    inside = bits[rows, max(0, -left) : max(0, size[1] - left)]
     return Cover(inside, max(0, top), max(0, left)) if inside.size else NOTHING

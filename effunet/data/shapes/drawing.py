@@ -12,7 +12,7 @@ from jaxtyping import Float64
 
 from effunet.data.shapes.rle import Runs
 
-Points = Float64[np.ndarray, "N 2"]
+Points = Float64[np.ndarray, "_ 2"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,10 +1,10 @@
 """Label Studio's JSON export -> drawings.
 
 An array of tasks, each with data (the image's address among it) and annotations, whose results are
-regions: polygons, rectangles and ellipses, or brush strokes as packed pixels (labelstud.io, the tags
-PolygonLabels, RectangleLabels, EllipseLabels, BrushLabels). Later regions lie above. Of several
-annotations of a task the one that is marked as the ground truth counts, else the last one that was
-not cancelled. Tasks without one are not among the names: their images are not yet annotated.
+regions: polygons, rectangles and ellipses, or brush strokes as packed pixels (labelstud.io, the
+tags PolygonLabels, RectangleLabels, EllipseLabels, BrushLabels). Later regions lie above. Of
+several annotations of a task the one that is marked as the ground truth counts, else the last one
+that was not cancelled. Tasks without one are not among the names: their images are not annotated.
 """
 
 import mimetypes

@@ -18,6 +18,9 @@ from effunet.values import RawValue, UnknownValues, describe_unknown
 LEAVE = -1
 """A meaning: the shape is not painted, and what lies below it stays."""
 
+MOST_HELD = 2**25
+"""Pixels of covers that are held at once, a byte each."""
+
 Meaning = Callable[[str], int | None]
 Order = Literal["file", "area", "classes"]
 Crowd = Literal["ignore", "paint", "skip"]
@@ -52,18 +55,19 @@ def paint(
             "both again"
         )
     indices = _indices(drawing, meaning, crowd)
+    covers = _Covers(drawing, size)
     painted = [i for i, index in enumerate(indices) if index != LEAVE]
     match order:
         case "file":
             painted.sort(key=lambda i: drawing.shapes[i].level)
         case "area":
-            areas = _areas(drawing, painted, size)
+            areas = _areas(covers, painted)
             painted.sort(key=lambda i: -areas[i])
         case "classes":
             painted.sort(key=lambda i: indices[i])
     mask = np.full(size, unpainted, np.uint8)
     for i in painted:
-        found = _covered(drawing, i, size)
+        found = covers[i]
         np.copyto(mask[found.place], np.uint8(indices[i]), where=found.bits)
     return mask
 
@@ -87,21 +91,35 @@ def _indices(drawing: Drawing, meaning: Meaning, crowd: Crowd) -> list[int]:
     return indices
 
 
-def _areas(drawing: Drawing, chosen: Sequence[int], size: tuple[int, int]) -> dict[int, int]:
+class _Covers:
+    """The cover of each shape; a few are held, for the order by area needs them twice."""
+
+    def __init__(self, drawing: Drawing, size: tuple[int, int]) -> None:
+        self.drawing, self.size = drawing, size
+        self.held: dict[int, Cover] = {}
+        self.room = MOST_HELD
+
+    def __getitem__(self, i: int) -> Cover:
+        if i in self.held:
+            return self.held[i]
+        try:
+            found = cover(self.drawing.shapes[i].parts, self.size)
+        except ValueError as fault:
+            raise DataError(f"{self.drawing.where}, shape {i}: {fault}") from None
+        if found.bits.size <= self.room:
+            self.held[i] = found
+            self.room -= found.bits.size
+        return found
+
+
+def _areas(covers: _Covers, chosen: Sequence[int]) -> dict[int, int]:
     """Pixels of the object that each chosen shape belongs to."""
-    own = {i: int(np.count_nonzero(_covered(drawing, i, size).bits)) for i in chosen}
+    own = {i: int(np.count_nonzero(covers[i].bits)) for i in chosen}
     objects: defaultdict[Hashable, int] = defaultdict(int)
     for i, area in own.items():
-        objects[_object(drawing.shapes[i], i)] += area
-    return {i: objects[_object(drawing.shapes[i], i)] for i in chosen}
+        objects[_object(covers.drawing.shapes[i], i)] += area
+    return {i: objects[_object(covers.drawing.shapes[i], i)] for i in chosen}
 
 
 def _object(shape: Shape, i: int) -> Hashable:
     return (i,) if shape.group is None else (shape.label, shape.group)
-
-
-def _covered(drawing: Drawing, i: int, size: tuple[int, int]) -> Cover:
-    try:
-        return cover(drawing.shapes[i].parts, size)
-    except ValueError as fault:
-        raise DataError(f"{drawing.where}, shape {i}: {fault}") from None
