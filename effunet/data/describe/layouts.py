@@ -20,14 +20,16 @@ classes: the one of the higher index); `crowd` what becomes of COCO's crowds (ig
 
 import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, cast, get_args
 
 from effunet.errors import DataError
 from effunet.plain import read_table, read_text
 
+Order = Literal["file", "area", "classes"]
+Crowd = Literal["ignore", "paint", "skip"]
+
 FORMATS = ("coco", "labelme", "cvat", "label_studio", "cityscapes")
-PAINT = ("file", "area", "classes")
-CROWD = ("ignore", "paint", "skip")
+PAINT, CROWD = get_args(Order), get_args(Crowd)
 COLUMNS = ("image", "mask", "split", "weight")
 
 
@@ -47,8 +49,8 @@ class Shapes:
     images: str
     shapes: str
     format: str
-    paint: str = ""  # empty: what the format says
-    crowd: str = "ignore"
+    paint: Order | None = None  # None: what the format says
+    crowd: Crowd = "ignore"
     unpainted: str = ""  # empty: the class background, if there is one, else ignore
 
     @property
@@ -131,8 +133,8 @@ def _read_shapes(plain: Any, where: str) -> Shapes:
         images,
         shapes,
         text["format"],
-        text.get("paint", ""),
-        text.get("crowd", "ignore"),
+        cast("Order | None", text.get("paint")),
+        cast("Crowd", text.get("crowd", "ignore")),
         text.get("unpainted", ""),
     )
 
