@@ -6,6 +6,7 @@ folder.
 
 import difflib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,8 +21,10 @@ from effunet.data.sources.folder import FileDataset
 from effunet.data.sources.generated import GeneratedDataset
 from effunet.data.sources.guess import describe_folder
 from effunet.data.sources.listing import Listing
+from effunet.data.sources.mixture import Mapped, Mixture, table_of
 from effunet.data.sources.search import has_images, list_split
-from effunet.errors import DataError, UsageError
+from effunet.errors import DataError, EffunetError, UsageError
+from effunet.labels import LabelMap
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,62 @@ def open_dataset(
     return FileDataset(description, split, listing, max_pixels, place)
 
 
+def open_mixture(
+    parts: Sequence[str],
+    split: str,
+    root: str | Path | None = None,
+    *,
+    target: str | None = None,
+    shares: Sequence[float] | None = None,
+    paired: bool = True,
+) -> Mixture:
+    """One split of several datasets, all in the classes of target (None: of the first part).
+
+    parts are NAME or NAME:VARIANT; below root each has a folder of its name. shares say how many of
+    the samples of a training come from each part; None: as it has images.
+
+    Raises:
+        DataError: as for open_dataset, or classes without a counterpart in the target.
+        UsageError: no parts, or parts and shares that do not go together.
+    """
+    if len(set(parts)) < max(1, len(parts)):
+        raise UsageError(
+            "dataset mixture needs its parts: dataset.parts=[cityscapes,idd], each of them once"
+        )
+    goal = target or parts[0]
+    labels = find_dataset(goal, root=".")[0].labels  # whose own files may be elsewhere, or nowhere
+    opened: list[Dataset] = []
+    for part in parts:
+        below = Path(root) / part.partition(":")[0] if root is not None else None
+        dataset = open_dataset(part, split, below, paired=paired)
+        description, _ = find_dataset(part, below)
+        opened.append(_mapped(dataset, description, goal, labels))
+    return Mixture(opened, shares)
+
+
+def in_classes_of(
+    name_or_dir: str | Path,
+    dataset: Dataset,
+    names: Sequence[str],
+    root: str | Path | None = None,
+) -> Dataset:
+    """The dataset in other classes, if its description has a map to a dataset that has just these.
+
+    Without such a map it is returned as it is.
+    """
+    if tuple(names) == dataset.labels.names:
+        return dataset
+    description, _ = find_dataset(name_or_dir, root)
+    for goal in description.maps:
+        try:
+            labels = find_dataset(goal, root=".")[0].labels
+        except EffunetError:
+            continue  # a target that is not described here
+        if labels.names == tuple(names):
+            return _mapped(dataset, description, goal, labels)
+    return dataset
+
+
 def find_dataset(
     name_or_dir: str | Path,
     root: str | Path | None = None,
@@ -118,6 +177,15 @@ def _found(name: str, below: Path | None, variant: str | None) -> tuple[Descript
         return description, [Path(os.environ[variable]).expanduser()]
     checkout = Path(__file__).resolve().parents[2]
     return description, [Path("data") / name, checkout / "data" / name]
+
+
+def _mapped(dataset: Dataset, description: Description, goal: str, labels: LabelMap) -> Dataset:
+    """The dataset in the classes of labels, which are those of the dataset that goal names."""
+    if dataset.labels.names == labels.names:
+        return dataset
+    maps = description.maps.get(goal, {})
+    table = table_of(dataset.labels, maps, labels, (description.name, goal, description.where))
+    return Mapped(dataset, labels, table)
 
 
 def _list(description: Description, origin: Files, place: Path, split: str) -> Listing:

@@ -66,6 +66,24 @@ class Dataset(ABC):
         """How often each image is drawn in training, against the others; None: all alike."""
         return None
 
+    @property
+    def scored(self) -> tuple[bool, ...] | None:
+        """Whether its truth can hold each class; None: it can hold all."""
+        return None
+
+    @property
+    def sources(self) -> "tuple[Dataset, ...]":
+        """The datasets that it is made of, each in its own classes; itself where it is not."""
+        return (self,)
+
+    def read_image(self, index: int) -> UInt8[ndarray, "H W C"]:
+        """The image of a sample, without its mask where that saves reading it."""
+        return self[index].image
+
+    def read_mask(self, index: int) -> IndexMask:
+        """The mask of a sample, without its image where that saves reading it."""
+        return self[index].mask
+
     def image_path(self, index: int) -> Path | None:
         """The file that the image is read from; None where it is made."""
         return None
