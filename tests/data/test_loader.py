@@ -96,7 +96,7 @@ def test_processes_share_an_epoch_without_overlap_in_equally_many_equal_batches(
     assert len({len(batches) for batches in epochs}) == 1
     assert {len(batch) for batches in epochs for batch in batches} == {shares[0].batch_size}
     seen = [pair for batches in epochs for batch in batches for pair in batch]
-    assert len(seen) == len(set(seen)) and {at for at, _ in seen} == {epoch}
+    assert len(seen) == len(set(seen)) and {draw.epoch for draw in seen} == {epoch}
     # Only what does not fill a last global batch is left out.
     assert size - len(seen) < shares[0].batch_size * world
 
@@ -109,7 +109,7 @@ def test_two_processes_train_on_the_global_batches_of_one():
 
 def test_epochs_have_orders_of_their_own_and_leave_out_other_images():
     batches = TrainBatches(9, 4, seed=0)
-    orders = [tuple(i for batch in batches.epoch(e) for _, i in batch) for e in range(20)]
+    orders = [tuple(draw.image for batch in batches.epoch(e) for draw in batch) for e in range(20)]
     assert len(set(orders)) == 20
     assert set(chain(*orders)) == set(range(9))
     left_out = {(set(range(9)) - set(order)).pop() for order in orders}
@@ -123,7 +123,7 @@ def test_another_seed_gives_another_order():
 def test_a_dataset_smaller_than_a_batch_gives_one_batch_of_what_there_is():
     batches = TrainBatches(3, 8, seed=0)
     assert batches.per_epoch == 1
-    assert [sorted(i for _, i in batch) for batch in islice(batches, 4)] == [[0, 1, 2]] * 4
+    assert [sorted(draw.image for draw in batch) for batch in islice(batches, 4)] == [[0, 1, 2]] * 4
     assert data(train=Pictures(3), batch_size=8).batches_per_epoch(1) == 1
     assert first(data(train=Pictures(3), batch_size=8), 1)[0]["image"].shape[0] == 3
 
@@ -309,7 +309,7 @@ def test_a_skipped_training_image_is_replaced_by_the_next_one_with_its_own_crop(
     batches, whole = first(broken, 9), first(data(), 9)
     assert all(set(batch) == {"image", "mask", "index"} for batch in batches)
     sampler = TrainBatches(10, 4, seed=7)
-    asked = [pair for batch in islice(sampler, 9) for pair in batch]
+    asked = [(draw.epoch, draw.image) for batch in islice(sampler, 9) for draw in batch]
     assert 3 in {index for _, index in asked}
     got = [int(index) for batch in batches for index in batch["index"]]
     assert got == [4 if index == 3 else index for _, index in asked]

@@ -132,7 +132,9 @@ def test_accumulated_batches_are_those_of_the_stream_and_each_draws_for_itself(
     assert train("data", "name=one", "accumulate=3", "max_steps=2", "val_every=3") == 0
     assert [step for step, _, _ in seen] == [0, 0, 0, 1, 1, 1]
     stream = iter(TrainBatches(4, 2, seed=0))
-    assert [indices for _, indices, _ in seen] == [[i for _, i in next(stream)] for _ in seen]
+    assert [indices for _, indices, _ in seen] == [
+        [draw.image for draw in next(stream)] for _ in seen
+    ]
     assert len({draw for _, _, draw in seen}) == len(seen)
     csv = (home / "runs" / "one" / "metrics.csv").read_text().splitlines()
     assert [row.split(",")[:2] for row in csv[1:]] == [["3.0", "2"]]  # 6 batches of 2 an epoch

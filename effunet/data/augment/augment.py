@@ -51,14 +51,23 @@ class Augment:
         object.__setattr__(self, "_photometric", _compose(PRESETS[self.preset], self.channels))
 
     def __call__(
-        self, image: UInt8[ndarray, "H W C"], mask: UInt8[ndarray, "H W"], seed: int
+        self,
+        image: UInt8[ndarray, "H W C"],
+        mask: UInt8[ndarray, "H W"],
+        seed: int,
+        pixel: tuple[int, int] | None = None,
     ) -> tuple[UInt8[ndarray, "h w C"], UInt8[ndarray, "h w"]]:
-        """Every draw is a function of `seed`, any integer from 0 up."""
+        """Every draw is a function of `seed`, any integer from 0 up.
+
+        `pixel` is (y, x) in the image. The crop then shows it, at one of its pixels and with its
+        very label; where, is drawn as evenly as the image's edges allow. Only a step that hides
+        pixels (CoarseDropout) may still hide it.
+        """
         if image.shape[2] != self.channels:
             raise ValueError(f"made for {self.channels} channels, got an image of {image.shape[2]}")
         draw = np.random.default_rng(seed)
         height, width = self.crop or mask.shape
-        to_image = self._draw_map(draw, mask.shape, (height, width))
+        to_image = self._draw_map(draw, mask.shape, (height, width), pixel)
         (first_x, last_x), (first_y, last_y) = _reached(to_image, (height, width), mask.shape)
         to_image[:, 2] -= first_x, first_y
         image, mask = (part[first_y:last_y, first_x:last_x] for part in (image, mask))
@@ -71,15 +80,21 @@ class Augment:
         return result["image"], result["mask"]
 
     def _draw_map(
-        self, draw: np.random.Generator, size: tuple[int, int], crop: tuple[int, int]
+        self,
+        draw: np.random.Generator,
+        size: tuple[int, int],
+        crop: tuple[int, int],
+        pixel: tuple[int, int] | None,
     ) -> Float[ndarray, "2 3"]:
         """Map (x, y, 1) of a crop's pixel to (x, y) in the image."""
         preset = PRESETS[self.preset]
         scale = draw.uniform(*(self.scale or preset.scale))
+        shown = [None, None] if pixel is None else [round((at + 0.5) * scale - 0.5) for at in pixel]
         angle = radians(draw.uniform(-preset.rotation, preset.rotation))
         mirror = -1.0 if draw.random() < preset.flip else 1.0
         top, left = (
-            _place(draw, round(scale * length), cut) for length, cut in zip(size, crop, strict=True)
+            _place(draw, round(scale * length), cut, at)
+            for length, cut, at in zip(size, crop, shown, strict=True)
         )
         middle_y, middle_x = (crop[0] - 1) / 2, (crop[1] - 1) / 2
         # Mirrored and turned about the crop's middle, placed in the scaled image, then scaled back.
@@ -90,13 +105,34 @@ class Augment:
         )
         put = np.array([[1, 0, middle_x + left + 0.5], [0, 1, middle_y + top + 0.5], [0, 0, 1]])
         unscale = np.array([[1 / scale, 0, -0.5], [0, 1 / scale, -0.5]])
-        return unscale @ put @ turn @ centre
+        to_image = unscale @ put @ turn @ centre
+        return to_image if pixel is None else _through(to_image, pixel, crop)
 
 
-def _place(draw: np.random.Generator, length: int, cut: int) -> int:
-    """Where a cut starts along a line: anywhere inside it, or anywhere round a shorter one."""
+def _place(draw: np.random.Generator, length: int, cut: int, shown: int | None) -> int:
+    """Where a cut starts along a line: anywhere inside it, or anywhere round a shorter one.
+
+    With `shown`, a place along the line, only where the cut holds that.
+    """
     spare = length - cut
-    return int(draw.integers(min(0, spare), max(0, spare), endpoint=True))
+    first, last = min(0, spare), max(0, spare)
+    if shown is not None:
+        shown = min(max(shown, 0), max(length - 1, 0))
+        first, last = max(first, shown - cut + 1), min(last, shown)
+    return int(draw.integers(first, last, endpoint=True))
+
+
+def _through(
+    to_image: Float[ndarray, "2 3"], pixel: tuple[int, int], crop: tuple[int, int]
+) -> Float[ndarray, "2 3"]:
+    """Move a map by less than a pixel of the crop, so that one of them falls on the image's pixel.
+
+    By more only where the rotation has turned the pixel out of the crop's corner.
+    """
+    at = np.array(pixel[::-1], np.float64)
+    seen = np.rint(np.linalg.solve(to_image[:, :2], at - to_image[:, 2]))
+    seen = np.clip(seen, 0, np.array(crop[::-1]) - 1)
+    return np.column_stack([to_image[:, :2], at - to_image[:, :2] @ seen])
 
 
 def _reached(

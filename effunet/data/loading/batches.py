@@ -13,6 +13,9 @@ from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
 from effunet.data.augment.augment import Augment
+from effunet.data.augment.mix import MIXES, paste
+from effunet.data.augment.mix import Sample as Pixels
+from effunet.data.loading.drawing import Draw
 from effunet.data.loading.faults import Fault, Patience, may_be_skipped, skip_limit
 from effunet.data.loading.sampling import sample_seed
 from effunet.errors import EffunetError, UsageError
@@ -66,19 +69,22 @@ Items = tuple[Item | None, list[Fault]]
 
 
 class Augmented(TorchDataset[Items | Fault]):
-    """Training samples by (epoch, index): crops drawn by the seed of their place.
+    """Training samples by their draws: crops drawn by the seed of their place.
 
-    With `skip`, the next readable sample stands in for one that cannot be read.
+    With `skip`, the next readable sample stands in for one that cannot be read, with a crop that is
+    aimed at nothing; and a sample goes without what it should be mixed with, if that is unreadable.
     """
 
-    def __init__(self, pairs: Pairs, augment: Augment, seed: int, skip: bool):
+    def __init__(
+        self, pairs: Pairs, augment: Augment, seed: int, skip: bool, mix: str | None = None
+    ):
         self.pairs, self.augment, self.seed, self.skip = pairs, augment, seed, skip
+        self.mix = MIXES[mix] if mix is not None else None
         self.patience = Patience()
 
-    def __getitem__(self, at: tuple[int, int]) -> Items | Fault:
-        epoch, index = at
+    def __getitem__(self, at: Draw) -> Items | Fault:
         faults: list[Fault] = []
-        read = _read(self.pairs, index, self.patience)
+        read = _read(self.pairs, at.image, self.patience)
         # The next one by its index, whichever process asks: all of them agree on it.
         while isinstance(read, Fault):
             if not (self.skip and may_be_skipped(read.error)):
@@ -88,7 +94,47 @@ class Augmented(TorchDataset[Items | Fault]):
                 return None, faults  # which are too many to go on
             read = _read(self.pairs, (read.index + 1) % len(self.pairs), self.patience)
         image, mask, index = read
-        return (*self.augment(image, mask, sample_seed(self.seed, epoch, index)), index), faults
+        seed = sample_seed(self.seed, at.epoch, index, at.time)
+        pixels = self.augment(image, mask, seed, at.pixel if index == at.image else None)
+        mixed = self._mixed(pixels, at, seed, faults)
+        return mixed if isinstance(mixed, Fault) else ((*mixed, index), faults)
+
+    def _mixed(self, pixels: Pixels, at: Draw, seed: int, faults: list[Fault]) -> Pixels | Fault:
+        """The sample with what the draw pastes into it and mixes it with; adds to `faults`."""
+        if at.paste is None and at.mix is None:
+            return pixels
+        of_paste, of_mix = np.random.SeedSequence(seed).spawn(2)
+        if at.paste is not None:
+            other = self._other(at.paste.image, of_paste, at.paste.pixel, faults)
+            if isinstance(other, Fault):
+                return other
+            if other is not None:
+                pixels = paste(pixels, other, at.paste.label, np.random.default_rng(of_paste))
+        if at.mix is not None:
+            assert self.mix is not None
+            other = self._other(at.mix, of_mix, None, faults)
+            if isinstance(other, Fault):
+                return other
+            if other is not None:
+                pixels = self.mix(pixels, other, np.random.default_rng(of_mix))
+        return pixels
+
+    def _other(
+        self,
+        index: int,
+        seeds: np.random.SeedSequence,
+        pixel: tuple[int, int] | None,
+        faults: list[Fault],
+    ) -> Pixels | Fault | None:
+        """Another sample under an augmentation of its own; None where it is skipped."""
+        read = _read(self.pairs, index, self.patience)
+        if isinstance(read, Fault):
+            if not (self.skip and may_be_skipped(read.error)):
+                return read
+            faults.append(read)
+            return None
+        image, mask, _ = read
+        return self.augment(image, mask, int(seeds.generate_state(1, np.uint64)[0]), pixel)
 
 
 class Whole(TorchDataset[Items | Fault]):

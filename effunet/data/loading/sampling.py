@@ -10,21 +10,21 @@ from itertools import count
 import numpy as np
 from torch.utils.data import Sampler
 
-
-def sample_seed(seed: int, epoch: int, index: int) -> int:
-    """Seed of one augmentation: 64 well mixed bits of (seed, epoch, index)."""
-    return int(np.random.SeedSequence([seed, epoch, index]).generate_state(1, np.uint64)[0])
+from effunet.data.loading.drawing import Draw, Drawing
 
 
-def permutation(seed: int, epoch: int, size: int) -> list[int]:
-    """Order of the images 0..size-1 in that epoch."""
-    return np.random.default_rng([seed, epoch]).permutation(size).tolist()
+def sample_seed(seed: int, epoch: int, index: int, time: int = 0) -> int:
+    """Seed of one augmentation: 64 well mixed bits of (seed, epoch, index, time)."""
+    words = [seed, epoch, index, time] if time else [seed, epoch, index]
+    return int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0])
 
 
-class TrainBatches(Sampler[list[tuple[int, int]]]):
-    """The endless stream of a training's batches, each a list of (epoch, index of the image).
+class TrainBatches(Sampler[list[Draw]]):
+    """The endless stream of a training's batches, each a list of samples to draw.
 
-    In an epoch each image comes at most once, in a new order. Every process takes its share
+    In an epoch each image comes at most once, in a new order, unless `drawing` has weights or aims:
+    then an epoch has as many samples, of which some show the same image, each time with another
+    augmentation, and some images do not come. Every process takes its share
     rank::world of each global batch, so all have equally many batches of equal size. What is left
     over after an epoch's last whole batch is dropped, other images each time: every step has the
     same size, and BatchNorm never meets a batch of one left over. A dataset smaller than one batch
@@ -39,6 +39,7 @@ class TrainBatches(Sampler[list[tuple[int, int]]]):
         rank: int = 0,
         world: int = 1,
         start: Callable[[], int] = lambda: 0,
+        drawing: Drawing | None = None,
     ):
         """Sample `size` images, `batch_size` per process; iterate from batch number `start()`."""
         if batch_size < 1:
@@ -53,18 +54,19 @@ class TrainBatches(Sampler[list[tuple[int, int]]]):
         self.rank = rank
         self.world = world
         self.start = start
+        self.drawing = drawing or Drawing()
         self.per_epoch = size // (self.batch_size * world)
 
-    def epoch(self, epoch: int) -> list[list[tuple[int, int]]]:
+    def epoch(self, epoch: int) -> list[list[Draw]]:
         """All batches of this process in one epoch."""
-        order = permutation(self.seed, epoch, self.size)
         share = self.batch_size * self.world
+        draws = self.drawing.epoch(self.seed, epoch, self.size, self.per_epoch * share)
         return [
-            [(epoch, index) for index in order[first : first + share][self.rank :: self.world]]
-            for first in range(0, self.per_epoch * share, share)
+            draws[first : first + share][self.rank :: self.world]
+            for first in range(0, len(draws), share)
         ]
 
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+    def __iter__(self) -> Iterator[list[Draw]]:
         """The batches from `start()` on, without end: the trainer counts the steps."""
         first, done = divmod(self.start(), self.per_epoch)
         for epoch in count(first):
