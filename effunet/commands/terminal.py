@@ -1,11 +1,11 @@
-"""How commands speak: plain lines into a pipe, colours and a progress bar on a terminal."""
+"""How commands speak: plain lines into a pipe, colours on a terminal."""
 
 import sys
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
+
+from effunet.progress import progress as progress  # commands speak through this file
 
 PIPE_WIDTH = 200
 """Columns where there is no terminal: wide enough to break or shorten no class name."""
@@ -21,28 +21,6 @@ def console() -> Console:
     """Standard output; nothing in a text is taken for markup, not even a class named '[red]'."""
     width = None if sys.stdout.isatty() else PIPE_WIDTH
     return _Console(width=width, markup=False, highlight=False, emoji=False, soft_wrap=True)
-
-
-@contextmanager
-def progress(what: str, shows: bool = True) -> Generator[Callable[[int, int], None]]:
-    """A function of (done, all) that draws a bar on standard error, if that is a terminal."""
-    if not shows or not sys.stderr.isatty():
-        yield lambda done, total: None
-        return
-    # Imported here: `info` draws no bar and starts sooner.
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    bar = Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True)
-    with bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def shown(text: str | Path) -> str:

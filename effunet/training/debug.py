@@ -13,6 +13,7 @@ from torch import nn
 from effunet.data.dataset import Dataset
 from effunet.data.subset import Middles, Subset
 from effunet.training import machine
+from effunet.training.config.sampling import Sampling
 from effunet.training.config.schema import Config
 
 IMAGES = 8
@@ -99,6 +100,7 @@ def _overfit(config: Config) -> Config:
         config,
         encoder=replace(config.encoder, drop_path=0.0, freeze=0.0, freeze_norms=0.0),
         augment=replace(config.augment, preset="none", scale=None),
+        sampling=Sampling(),
         loss=replace(config.loss, label_smoothing=0.0),
         optim=replace(config.optim, weight_decay=0.0),
         ema=None,  # which would lag behind so short a training

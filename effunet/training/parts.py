@@ -13,6 +13,9 @@ from effunet.data.augment.augment import Augment
 from effunet.data.check.statistics import split_statistics
 from effunet.data.dataset import Dataset
 from effunet.data.files.pixels import Pixels
+from effunet.data.loading.drawing import Drawing
+from effunet.data.loading.kept import whereabouts_of
+from effunet.data.loading.whereabouts import Progress, Whereabouts
 from effunet.errors import UsageError
 from effunet.model import pretrained
 from effunet.model.architectures import TWINS
@@ -134,6 +137,34 @@ def class_weights_of(config: Config, train: Dataset) -> tuple[list[float], list[
     statistics = split_statistics(train)
     weights = balance.class_weights(part.weighting, statistics, part.effective_beta)
     return weights, balance.lines(part.weighting, statistics, weights)
+
+
+def find_classes(config: Config, train: Dataset, progress: Progress) -> Whereabouts | None:
+    """Find where the classes of the training split are; None where no choice needs to know.
+
+    The same masks give the same result, so that each process, and a resumed training, may look.
+
+    Raises:
+        DataError: a mask cannot be read, or no mask has a pixel of any class.
+    """
+    part = config.sampling
+    if part.classes == "none" and not part.copy_paste:
+        return None
+    return whereabouts_of(train, progress, skip=config.dataset.on_error == "skip")
+
+
+def drawing_of(config: Config, where: Whereabouts | None) -> Drawing:
+    """Build what says how an epoch is drawn; `where` is of find_classes."""
+    part = config.sampling
+    return Drawing(
+        where=where,
+        classes=part.classes,
+        share=part.share,
+        temperature=part.temperature,
+        copy_paste=part.copy_paste,
+        mix=None if part.mix == "none" else part.mix,
+        mix_chance=part.mix_chance,
+    )
 
 
 def augment_of(config: Config, channels: int) -> Augment:

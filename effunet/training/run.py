@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -17,8 +17,10 @@ from effunet.data.catalog import open_dataset
 from effunet.data.check.preflight import require
 from effunet.data.dataset import Dataset
 from effunet.data.loading.loader import SegmentationData
+from effunet.data.loading.whereabouts import Whereabouts
 from effunet.errors import ResourceError, UsageError
 from effunet.model.architectures import ARCHITECTURES
+from effunet.progress import progress
 from effunet.segmenter import Segmenter
 from effunet.training import initial, machine
 from effunet.training.config.installed import require_loggers
@@ -31,7 +33,15 @@ from effunet.training.output.folder import Resumption
 from effunet.training.output.journal import Journal
 from effunet.training.output.progress import Watch, announce, conclude
 from effunet.training.output.record import Record
-from effunet.training.parts import augment_of, class_weights_of, crop_of, loss_of, network_of
+from effunet.training.parts import (
+    augment_of,
+    class_weights_of,
+    crop_of,
+    drawing_of,
+    find_classes,
+    loss_of,
+    network_of,
+)
 from effunet.training.recipe.ema import Ema
 from effunet.training.stop import Stop
 from effunet.training.trainer import build_trainer, faults
@@ -47,6 +57,7 @@ class Run:
     val: Dataset
     folder: Path
     class_weights: list[float] | None = None  # what loss.weighting made of the training split
+    where: Whereabouts | None = field(default=None, compare=False)  # its classes, for sampling
 
     @classmethod
     def from_config(cls, config: Config) -> Run:
@@ -77,9 +88,12 @@ class Run:
             notices += require(train, val, everything=data.check == "all")
         weights, lines = class_weights_of(config, train) or (None, [])
         notices += lines
+        with progress("looking for the classes", machine.is_first()) as told:
+            where = find_classes(config, chosen, told)
+        notices += drawing_of(config, where).lines(chosen.labels.names)
         for notice in dict.fromkeys(notices) if machine.is_first() else ():
             print(f"notice    {notice}")
-        return cls(config, chosen, measured, folder, weights)
+        return cls(config, chosen, measured, folder, weights, where)
 
     def fit(self, started: Callable[[Path], None] = lambda _: None) -> Segmenter:
         """Train, write the run folder, and return the best segmenter by the monitored score.
@@ -160,6 +174,7 @@ class Run:
             num_workers=machine.workers(self.config),
             seed=self.config.seed,
             skip=self.config.dataset.on_error == "skip",
+            drawing=drawing_of(self.config, self.where),
         )
 
 

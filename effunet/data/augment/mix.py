@@ -59,10 +59,6 @@ MIXES: dict[str, Callable[[Sample, Sample, np.random.Generator], Sample]] = {
 
 def _take(sample: Sample, other: Sample, region: Region) -> Sample:
     (image, mask), (other_image, other_mask) = sample, other
-    if image.shape != other_image.shape:
-        raise ValueError(
-            f"samples of one size can be mixed, got {image.shape} and {other_image.shape}"
-        )
     region = region & (other_mask != IGNORE)
     return np.where(region[..., None], other_image, image), np.where(region, other_mask, mask)
 

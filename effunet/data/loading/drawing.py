@@ -15,7 +15,11 @@ import numpy as np
 from jaxtyping import Float, Int64
 
 from effunet.data.augment.mix import MIXES
+from effunet.data.loading.order import permutation, spread
 from effunet.data.loading.whereabouts import POINTS, Whereabouts
+
+LISTED = 6
+"""Classes told in a line."""
 
 CLASSES = ("none", "uniform", "rare")
 """How classes are drawn that crops are aimed at: not at all, each alike, the rarer the more."""
@@ -122,6 +126,27 @@ class Drawing:
         allowed = np.where(shares <= 1 / len(shares) + 1e-9, self.chances, 0)
         return allowed / allowed.sum()
 
+    def lines(self, names: Sequence[str]) -> list[str]:
+        """What a user should know of the draws, in classes by their names."""
+        if self.where is None:
+            return []
+        present = [names[int(label)] for label in self.where.present]
+        told: list[str] = []
+        looked = np.count_nonzero(self.where.widths)
+        if looked < len(self.where):
+            told.append(
+                f"where the classes are is known of {looked} of {len(self.where)} training images"
+            )
+        if self.classes != "none":
+            how = f"each of {len(present)} equally often"
+            if self.classes == "rare":
+                how = _by_chance(present, self.chances)
+            told.append(f"{self.share * 100:.0f} % of the crops are aimed at a class: {how}")
+        if self.copy_paste:
+            what = _by_chance(present, self.paste_chances)
+            told.append(f"{self.copy_paste * 100:.0f} % of the crops get a pasted piece: {what}")
+        return told
+
     def _aimed(self, draw: np.random.Generator, count: int) -> Int64[np.ndarray, " M"]:
         """The row of `where` for each sample that is aimed at a class."""
         if self.classes == "none":
@@ -199,24 +224,11 @@ class Drawing:
                 raise ValueError(f"{what} are of {len(part)} images, the dataset has {size}")
 
 
-def permutation(seed: int, epoch: int, size: int) -> list[int]:
-    """Order of the images 0..size-1 in that epoch."""
-    return np.random.default_rng([seed, epoch]).permutation(size).tolist()
-
-
-def spread(
-    draw: np.random.Generator, weights: Float[np.ndarray, " N"], count: int
-) -> Int64[np.ndarray, " M"]:
-    """Draw `count` of 0..N-1 by positive or zero weight, in a random order.
-
-    Systematic sampling: each comes count * its share of the weights times, rounded up or down, and
-    exactly so often on average. No way to draw by weight has less variance.
-    """
-    able = draw.permutation(np.flatnonzero(weights))
-    bounds = np.cumsum(weights[able])
-    points = (np.arange(count) + draw.random()) * (bounds[-1] / max(1, count))
-    places = np.minimum(np.searchsorted(bounds, points, side="right"), len(able) - 1)
-    return draw.permutation(able[places]).astype(np.int64)
+def _by_chance(names: Sequence[str], chances: Float[np.ndarray, " C"]) -> str:
+    """The likeliest names first, as far as they make a line."""
+    order = [place for place in np.argsort(-chances, kind="stable") if chances[place] > 0]
+    told = [f"{names[place]} {chances[place] * 100:.1f} %" for place in order[:LISTED]]
+    return ", ".join(told) + (f" and {len(order) - LISTED} more" if len(order) > LISTED else "")
 
 
 def _streams(seed: int, epoch: int) -> list[np.random.Generator]:

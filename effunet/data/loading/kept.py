@@ -1,43 +1,34 @@
 """Whereabouts on disk: what one training has found out about its masks, the next one reads.
 
 The file lies in the user's cache folder ($XDG_CACHE_HOME or ~/.cache, then effunet/whereabouts) and
-never among the data. It counts while the path, size and time of change of every mask are the same,
-and what dataset.yaml says; otherwise the masks are looked through again and the file is replaced.
-Where nothing can be written there, nothing is kept.
+never among the data. It counts while nothing that it depends on has changed: the path, size and
+times of every mask file, what dataset.yaml says, and the code that reads masks. Otherwise the masks
+are looked through again and the file is replaced. Where nothing can be written, nothing is kept.
 """
 
 import hashlib
-import json
 import os
+import time
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import UInt8
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from effunet.artifact import write
 from effunet.data.dataset import Dataset, FileDataset, GeneratedDataset
-from effunet.data.loading.whereabouts import (
-    POINTS,
-    Progress,
-    Whereabouts,
-    find_classes,
-    looked_at,
-)
+from effunet.data.loading.whereabouts import Progress, Whereabouts, find_classes, looked_at
 from effunet.data.subset import Subset
-from effunet.errors import DataError
 
-VERSION = 1
-"""Another one makes all files be made anew: count it up when their meaning changes."""
+ENTRIES = 64
+"""Files that are kept; the one that was not used for longest goes first."""
 
-PARTS = ("starts", "widths", "labels", "pixels", "points")
-
-
-def cache_folder() -> Path:
-    """Where effunet keeps what it could find out again."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home).expanduser() / "effunet"
+SETTLED = 2 * 10**9
+"""Nanoseconds. A mask that was changed so shortly before may change again within one tick of its
+file system's clock, so that nothing shows it: such a split is not kept."""
 
 
 def whereabouts_of(
@@ -48,72 +39,105 @@ def whereabouts_of(
     Raises:
         DataError: a mask cannot be read (unless `skip`), or none has a pixel of any class.
     """
-    key, file = _key(dataset), _file(dataset)
-    known = _read(file, key, len(dataset)) if key is not None else None
-    if known is not None:
+    entry = _entry(dataset)
+    known = _read(*entry) if entry is not None else None
+    if known is not None and len(known) == len(dataset):
         return known
     found = find_classes(dataset, progress, skip=skip)
-    # A mask that was skipped may be readable the next time.
-    if key is not None and _is_whole(dataset, found):
-        with suppress(OSError):
-            file.parent.mkdir(parents=True, exist_ok=True)
-            write(file, save({"key": _bytes(key), **{n: getattr(found, n) for n in PARTS}}))
+    # A mask that was skipped, which has no width, may be readable the next time.
+    if entry is not None and found.widths[list(looked_at(dataset))].all():
+        _keep(*entry, found)
     return found
 
 
-def _read(file: Path, key: str, size: int) -> Whereabouts | None:
+def cache_folder() -> Path | None:
+    """Where the files are kept; None where no home is known."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    try:
+        # The specification of XDG has relative paths ignored.
+        home = Path(base) if base.startswith("/") else Path.home() / ".cache"
+    except RuntimeError:
+        return None
+    return home / "effunet" / "whereabouts"
+
+
+def _read(file: Path, fingerprint: bytes) -> Whereabouts | None:
     """What the file says, if it is whole and of this very data."""
     with suppress(OSError, SafetensorError, KeyError, ValueError, TypeError):
         parts = load(file.read_bytes())
-        if bytes(parts.pop("key")) == bytes(_bytes(key)):
-            found = Whereabouts(**parts)
-            return found if len(found) == size else None
+        if parts.pop("fingerprint").tobytes() == fingerprint:
+            os.utime(file)
+            return Whereabouts(**parts)
     return None
 
 
-def _key(dataset: Dataset) -> str | None:
-    """What the result depends on, in few characters; None where that cannot be told cheaply."""
-    with suppress(OSError, DataError):
-        about = _about(dataset)
-        if about is not None:
-            text = json.dumps([VERSION, POINTS, len(dataset), *about])
-            return hashlib.sha256(text.encode()).hexdigest()
-    return None
+def _keep(file: Path, fingerprint: bytes, found: Whereabouts) -> None:
+    with suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write(file, save({"fingerprint": _array(fingerprint), **found.parts()}))
+        entries = [(entry.stat().st_mtime_ns, entry) for entry in file.parent.glob("*.safetensors")]
+        for _, entry in sorted(entries)[:-ENTRIES]:
+            entry.unlink(missing_ok=True)
 
 
-def _about(dataset: Dataset) -> list[object] | None:
-    labels = dataset.labels.to_plain()
-    if isinstance(dataset, GeneratedDataset):
-        # Three of its masks stand for the generator, which may be another one tomorrow.
-        places = {0, len(dataset) // 2, len(dataset) - 1}
-        masks = [hashlib.sha256(dataset[i].mask.tobytes()).hexdigest() for i in sorted(places)]
-        return [labels, dataset.seed, dataset.size, len(looked_at(dataset)), masks]
-    whole = dataset
+def _entry(dataset: Dataset) -> tuple[Path, bytes] | None:
+    """The file of a split, one however often its data changes, and the fingerprint of the data.
+
+    None where the data cannot be told by its files, has changed just now, or lies around the cache.
+    """
+    folder, whole = cache_folder(), dataset
     while type(whole) is Subset:
         whole = whole.whole
+    if folder is None or not len(dataset):
+        return None
+    if isinstance(dataset, GeneratedDataset):
+        place = f"{dataset.name} {dataset.split}"
+        facts = f"{dataset.labels!r} {dataset.seed} {dataset.size} {len(dataset)}"
+        return folder / _name(place), _digest(facts)
     if not isinstance(whole, FileDataset):
         return None
-    files: list[tuple[str, int, int]] = []
-    for index in range(len(dataset)):
-        path = dataset.mask_path(index)
-        assert path is not None
-        facts = path.stat()
-        files.append((str(path.absolute()), facts.st_size, facts.st_mtime_ns))
-    return [labels, repr(whole.description), list(dataset.ids), files]
+    with suppress(OSError):
+        masks = [dataset.mask_path(index) for index in range(len(dataset))]
+        files = [file.absolute() for file in masks if file is not None]
+        root = os.path.commonpath({file.parent for file in files})
+        states = [_state(file) for file in files]
+        if folder.is_relative_to(root) or max(state[1:] for state in states)[0] > _settled():
+            return None
+        place = f"{dataset.name} {dataset.split} {root} {len(dataset)}"
+        facts = f"{whole.description!r} {list(zip(map(str, files), states, strict=True))}"
+        return folder / _name(place), _digest(facts)
+    return None
 
 
-def _file(dataset: Dataset) -> Path:
-    """One file for each split in each place, so that old ones do not pile up."""
-    first = dataset.mask_path(0) if len(dataset) else None
-    place = [dataset.name, dataset.split, str(first and first.absolute()), len(dataset)]
-    name = hashlib.sha256(json.dumps(place).encode()).hexdigest()[:32]
-    return cache_folder() / "whereabouts" / f"{name}.safetensors"
+def _state(file: Path) -> tuple[int, int, int]:
+    """Size, and the later and the earlier time of change, nanoseconds."""
+    facts = file.stat()
+    times = sorted((facts.st_mtime_ns, facts.st_ctime_ns), reverse=True)
+    return facts.st_size, times[0], times[1]
 
 
-def _is_whole(dataset: Dataset, found: Whereabouts) -> bool:
-    """Whether no mask was skipped."""
-    return bool(found.widths[list(looked_at(dataset))].all())
+def _settled() -> int:
+    return time.time_ns() - SETTLED
 
 
-def _bytes(key: str) -> np.ndarray:
-    return np.frombuffer(key.encode(), np.uint8)
+def _name(place: str) -> str:
+    digest = hashlib.sha256(place.encode(errors="surrogateescape")).hexdigest()
+    return f"{digest[:32]}.safetensors"
+
+
+def _digest(facts: str) -> bytes:
+    return hashlib.sha256(f"{_code()} {facts}".encode(errors="surrogateescape")).digest()
+
+
+@cache
+def _code() -> str:
+    """A digest of the code that makes or reads masks, so that no number must be raised by hand."""
+    data = Path(__file__).resolve().parents[1]
+    digest = hashlib.sha256()
+    for file in (*sorted(data.parent.glob("*.py")), *sorted(data.rglob("*.py"))):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _array(data: bytes) -> UInt8[np.ndarray, " N"]:
+    return np.frombuffer(data, np.uint8)

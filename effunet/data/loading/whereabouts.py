@@ -8,7 +8,7 @@ import os
 import random
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 
 import cv2
@@ -38,7 +38,7 @@ class Whereabouts:
     A row takes 21 bytes and an image 8 more, which is about 200 bytes an image of nine classes.
     """
 
-    starts: UInt32[np.ndarray, " N+1"]  # the rows of image i are starts[i] to starts[i + 1] - 1
+    starts: UInt32[np.ndarray, " S"]  # the rows of image i are starts[i] to starts[i + 1] - 1
     widths: UInt32[np.ndarray, " N"]  # of the images, pixels; 0: the mask was not read
     labels: UInt8[np.ndarray, " R"]  # class indices, ascending within an image
     pixels: UInt32[np.ndarray, " R"]  # how many of the class the image has
@@ -60,10 +60,14 @@ class Whereabouts:
         """Images of the split."""
         return len(self.widths)
 
+    def parts(self) -> dict[str, np.ndarray]:
+        """The arrays by their names, which make an equal one again."""
+        return {item.name: getattr(self, item.name) for item in fields(self)}
+
     @property
     def nbytes(self) -> int:
         """Bytes of all that is noted."""
-        return sum(part.nbytes for part in vars(self).values() if isinstance(part, np.ndarray))
+        return sum(part.nbytes for part in self.parts().values())
 
     @cached_property
     def totals(self) -> Int64[np.ndarray, " 256"]:

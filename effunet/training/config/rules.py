@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from effunet.errors import UsageError
-from effunet.training.config import loss_rules
+from effunet.training.config import loss_rules, sampling
 from effunet.training.config.network_rules import check_network
 from effunet.training.config.recipe import Optim
 from effunet.training.config.schema import Config
@@ -37,7 +37,9 @@ def check_together(config: Config, where: str) -> None:
             f"{where}: a batch of 1 with a {config.dataset.crop} crop leaves BatchNorm a single"
             " value: use batch_size=2 or a crop over 32 pixels"
         )
-    wrong = loss_rules.fault(config.loss) or _unheard(config.optim)
+    wrong = (
+        loss_rules.fault(config.loss) or _unheard(config.optim) or sampling.fault(config.sampling)
+    )
     if wrong:
         raise UsageError(f"{where}: {wrong}")
 

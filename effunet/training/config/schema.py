@@ -11,6 +11,7 @@ from effunet.training.config.data import Augment, Data
 from effunet.training.config.key import key
 from effunet.training.config.network import Decoder, Encoder, Network
 from effunet.training.config.recipe import Loss, Optim
+from effunet.training.config.sampling import Sampling
 
 
 @dataclass
@@ -22,6 +23,7 @@ class Config:
     decoder: Decoder = field(default_factory=Decoder)
     dataset: Data = field(default_factory=Data)
     augment: Augment = field(default_factory=Augment)
+    sampling: Sampling = field(default_factory=Sampling)
     loss: Loss = field(default_factory=Loss)
     optim: Optim = field(default_factory=Optim)
     max_epochs: int = key(50, "passes over the training split; max_steps wins over it", low=1)
