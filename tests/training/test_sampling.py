@@ -46,10 +46,10 @@ def test_a_training_tells_its_sampling_and_is_the_same_with_any_number_of_worker
 def test_a_training_that_was_killed_goes_on_with_the_samples_it_would_have_had(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    assert train("data", "name=whole", "save_every=1", *ALL) == 0
+    assert train("data", "name=whole", *ALL) == 0
     with monkeypatch.context() as patch:
         stop_at(patch, "on_train_batch_end", 4)
-        assert train("data", "name=killed", "save_every=1", *ALL) == 1
+        assert train("data", "name=killed", *ALL) == 1
     assert train("data", "resume=runs/killed") == 0
     assert state(home / "runs" / "whole", pictures=False) == state(
         home / "runs" / "killed", pictures=False
