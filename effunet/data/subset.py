@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Float32, Shaped
 
 from effunet.data.augment.presets import GREY
 from effunet.data.dataset import Dataset, Sample
@@ -20,7 +20,7 @@ class Subset(Dataset):
             whole.split,
             whole.labels,
             [whole.ids[index] for index in indices],
-            whole.channels,
+            whole.pixels,
             whole.notices,
         )
         self.whole = whole
@@ -28,6 +28,14 @@ class Subset(Dataset):
 
     def __getitem__(self, index: int) -> Sample:
         return self.whole[self.indices[index]]
+
+    @property
+    def weights(self) -> Float32[np.ndarray, " N"] | None:
+        """Those of the chosen samples; None: all alike, as also where none would ever be drawn."""
+        if self.whole.weights is None:
+            return None
+        chosen = self.whole.weights[list(self.indices)]
+        return chosen if chosen.any() else None
 
     def image_path(self, index: int) -> Path | None:
         """The file that the image is read from; None where it is made."""
@@ -46,6 +54,11 @@ class Middles(Subset):
         super().__init__(whole, indices)
         self.size = size
         self.held: dict[int, Sample] = {}
+
+    @property
+    def weights(self) -> None:
+        """None: each is learnt as much as the others."""
+        return None
 
     def __getitem__(self, index: int) -> Sample:
         if index not in self.held:

@@ -13,7 +13,7 @@ from effunet.data.augment.augment import Augment
 from effunet.data.check.statistics import split_statistics
 from effunet.data.dataset import Dataset
 from effunet.data.files.pixels import Pixels
-from effunet.data.loading.drawing import Drawing
+from effunet.data.loading.epochs import Epochs
 from effunet.data.loading.kept import whereabouts_of
 from effunet.data.loading.whereabouts import Progress, Whereabouts
 from effunet.errors import UsageError
@@ -153,10 +153,11 @@ def find_classes(config: Config, train: Dataset, progress: Progress) -> Whereabo
     return whereabouts_of(train, progress, skip=config.dataset.on_error == "skip")
 
 
-def drawing_of(config: Config, where: Whereabouts | None) -> Drawing:
-    """Build what says how an epoch is drawn; `where` is of find_classes."""
+def epochs_of(config: Config, train: Dataset, where: Whereabouts | None) -> Epochs:
+    """Build what says how an epoch of `train` is drawn; `where` is of find_classes."""
     part = config.sampling
-    return Drawing(
+    return Epochs(
+        weights=train.weights,
         where=where,
         classes=part.classes,
         share=part.share,

@@ -37,7 +37,7 @@ from effunet.training.parts import (
     augment_of,
     class_weights_of,
     crop_of,
-    drawing_of,
+    epochs_of,
     find_classes,
     loss_of,
     network_of,
@@ -90,7 +90,7 @@ class Run:
         notices += lines
         with progress("looking for the classes", machine.is_first()) as told:
             where = find_classes(config, chosen, told)
-        notices += drawing_of(config, where).lines(chosen.labels.names)
+        notices += epochs_of(config, chosen, where).lines(chosen.labels.names)
         for notice in dict.fromkeys(notices) if machine.is_first() else ():
             print(f"notice    {notice}")
         return cls(config, chosen, measured, folder, weights, where)
@@ -174,7 +174,7 @@ class Run:
             num_workers=machine.workers(self.config),
             seed=self.config.seed,
             skip=self.config.dataset.on_error == "skip",
-            drawing=drawing_of(self.config, self.where),
+            epochs=epochs_of(self.config, self.train, self.where),
         )
 
 

@@ -17,9 +17,9 @@ from towns import TOWN, WHERE
 
 from effunet.data.augment.augment import Augment
 from effunet.data.augment.presets import PRESETS
-from effunet.data.dataset import open_dataset
+from effunet.data.catalog import open_dataset
 from effunet.data.loading import kept, whereabouts
-from effunet.data.loading.drawing import Drawing
+from effunet.data.loading.epochs import Epochs
 from effunet.data.loading.kept import whereabouts_of
 from effunet.data.loading.loader import SegmentationData
 from effunet.data.loading.whereabouts import POINTS, Whereabouts, find_classes, rows_of
@@ -281,7 +281,7 @@ def test_of_a_drawn_split_a_sample_is_looked_at_and_kept(tmp_path, monkeypatch, 
     for image in np.unique(found.images(np.arange(len(found.labels)))):
         assert found.totals[:11].sum() == 3 * 256 * 256 and found.widths[image] == 256
     assert same(found, whereabouts_of(data)) and looked == [64]
-    line = Drawing(where=found, classes="uniform").lines(data.labels.names)[0]
+    line = Epochs(where=found, classes="uniform").lines(data.labels.names)[0]
     assert line == "where the classes are is known of 3 of 64 training images"
 
 
@@ -293,7 +293,7 @@ def batches(data, count, **options):
     chosen = {"classes": "uniform", "copy_paste": 0.5, "mix": "classmix", "weights": [1, 2, 3, 4]}
     settings = {"batch_size": 2, "seed": 7} | options
     module = SegmentationData(
-        data, data, Augment("street", (16, 16)), drawing=Drawing(where=where, **chosen), **settings
+        data, data, Augment("street", (16, 16)), epochs=Epochs(where=where, **chosen), **settings
     )
     return list(islice(iter(module.train_dataloader()), count))
 
@@ -309,7 +309,7 @@ def test_a_sample_whose_partner_cannot_be_read_goes_without_it_or_ends_the_run(h
     data = open_dataset(home, "train")
     batches(data, 1)
     where = find_classes(data)
-    drawing = Drawing(where=where, copy_paste=1.0, mix="cutmix", mix_chance=1.0)
+    epochs = Epochs(where=where, copy_paste=1.0, mix="cutmix", mix_chance=1.0)
     (home / "train" / "images" / "train_001.png").write_bytes(b"\x89PNG")
 
     def run(skip):
@@ -320,7 +320,7 @@ def test_a_sample_whose_partner_cannot_be_read_goes_without_it_or_ends_the_run(h
             batch_size=1,
             seed=0,
             skip=skip,
-            drawing=drawing,
+            epochs=epochs,
             notify=lambda line: None,
         )
         return module, islice(iter(module.train_dataloader()), 12)
@@ -335,7 +335,7 @@ def test_mixing_without_a_crop_is_refused(home):
     data = open_dataset(home, "train")
     with pytest.raises(ValueError, match="give the augmentation a crop"):
         SegmentationData(
-            data, data, Augment("none"), batch_size=1, seed=0, drawing=Drawing(mix="cutmix")
+            data, data, Augment("none"), batch_size=1, seed=0, epochs=Epochs(mix="cutmix")
         )
 
 
@@ -344,7 +344,7 @@ def test_an_aimed_crop_of_camvid_shows_its_class():
     data = open_dataset("camvid", "train")
     few = Subset(data, range(0, 60, 3))
     where = find_classes(few)
-    draws = Drawing(where=where, classes="uniform", share=1.0).epoch(0, 0, 20, 20)
+    draws = Epochs(where=where, classes="uniform", share=1.0).draws(0, 0, 20, 20)
     augment = Augment("street", (288, 288))
     for draw in draws:
         sample = few[draw.image]

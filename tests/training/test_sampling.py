@@ -6,12 +6,13 @@ import pytest
 from dataset_trees import plain_folder
 from tiny_training import draw_no_curves, state, stop_at, train
 
-from effunet.data.dataset import open_dataset
+from effunet.data.catalog import open_dataset
+from effunet.data.subset import Middles, Subset
 from effunet.errors import UsageError
 from effunet.training.config.read import to_config
 from effunet.training.config.sampling import Sampling
 from effunet.training.debug import debug_config
-from effunet.training.parts import drawing_of, find_classes
+from effunet.training.parts import epochs_of, find_classes
 
 ALL = (
     *("sampling.classes=rare", "sampling.temperature=0.1", "sampling.copy_paste=0.5"),
@@ -79,7 +80,7 @@ def test_without_a_choice_that_needs_them_no_mask_is_looked_at(home: Path):
     for keys in ({}, {"mix": "cutmix"}):
         config = to_config({"sampling": keys})
         assert find_classes(config, data, lambda done, total: None) is None
-        assert drawing_of(config, None).lines(data.labels.names) == []
+        assert epochs_of(config, data, None).lines(data.labels.names) == []
 
 
 def test_learning_by_heart_is_learning_of_the_same_crops():
@@ -89,3 +90,23 @@ def test_learning_by_heart_is_learning_of_the_same_crops():
 
 def test_a_fast_debug_run_passes_through_every_choice(home: Path):
     assert train("data", "name=one", "debug=fast", *ALL) == 0
+
+
+def test_weights_of_a_manifest_say_how_often_an_image_is_trained_on(home: Path):
+    rows = ["image,mask,split,weight"]
+    for split, weights in (("train", (0, 1, 1, 2)), ("val", (1, 1))):
+        for index, weight in enumerate(weights):
+            name = f"{split}_{index:03d}.png"
+            rows.append(f"{split}/images/{name},{split}/masks/{name},{split},{weight}")
+    (home / "data" / "all.csv").write_text("\n".join(rows))
+    (home / "data" / "dataset.yaml").write_text(
+        "name: mine\nclasses: [a, b, c]\nsplits: {train: train, val: val}\n"
+        "layouts: [{manifest: all.csv}]\n"
+    )
+    data = open_dataset(home / "data", "train")
+    epochs = epochs_of(to_config({}), data, None)
+    drawn = [d.image for epoch in range(50) for d in epochs.draws(0, epoch, 4, 4)]
+    assert [drawn.count(image) for image in range(4)] == [0, 50, 50, 100]
+    assert Subset(data, [3, 1]).weights.tolist() == [2, 1]
+    assert Subset(data, [0]).weights is None and Middles(data, [0, 3], (8, 8)).weights is None
+    assert train("data", "name=one", "max_steps=2") == 0

@@ -15,7 +15,7 @@ from torch.utils.data import Dataset as TorchDataset
 from effunet.data.augment.augment import Augment
 from effunet.data.augment.mix import MIXES, paste
 from effunet.data.augment.mix import Sample as Pixels
-from effunet.data.loading.drawing import Draw
+from effunet.data.loading.epochs import Draw
 from effunet.data.loading.faults import Fault, Patience, may_be_skipped, skip_limit
 from effunet.data.loading.sampling import sample_seed
 from effunet.errors import EffunetError, UsageError

@@ -19,8 +19,10 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from effunet.artifact import write
-from effunet.data.dataset import Dataset, FileDataset, GeneratedDataset
+from effunet.data.dataset import Dataset
 from effunet.data.loading.whereabouts import Progress, Whereabouts, find_classes, looked_at
+from effunet.data.sources.folder import FileDataset
+from effunet.data.sources.generated import GeneratedDataset
 from effunet.data.subset import Subset
 
 ENTRIES = 64
@@ -96,28 +98,27 @@ def _entry(dataset: Dataset) -> tuple[Path, bytes] | None:
         return folder / _name(place), _digest(facts)
     if not isinstance(whole, FileDataset):
         return None
+    files = [dataset.mask_path(index) for index in range(len(dataset))]
+    if whole.listing.truth is not None:  # what is drawn is as large as its image
+        files += [dataset.image_path(index) for index in range(len(dataset))]
+    several = dict.fromkeys(file.absolute() for file in files if file is not None)
     with suppress(OSError):
-        masks = [dataset.mask_path(index) for index in range(len(dataset))]
-        files = [file.absolute() for file in masks if file is not None]
-        root = os.path.commonpath({file.parent for file in files})
-        states = [_state(file) for file in files]
-        if folder.is_relative_to(root) or max(state[1:] for state in states)[0] > _settled():
+        states = {file: _state(file) for file in several}
+        root = whole.place or os.path.commonpath({file.parent for file in states})
+        newest = max(changed for _, *times in states.values() for changed in times)
+        if folder.is_relative_to(root) or newest > time.time_ns() - SETTLED:
             return None
         place = f"{dataset.name} {dataset.split} {root} {len(dataset)}"
-        facts = f"{whole.description!r} {list(zip(map(str, files), states, strict=True))}"
+        files = [(str(file), state) for file, state in states.items()]
+        facts = f"{whole.description!r} {list(dataset.ids)} {files}"
         return folder / _name(place), _digest(facts)
     return None
 
 
 def _state(file: Path) -> tuple[int, int, int]:
-    """Size, and the later and the earlier time of change, nanoseconds."""
+    """Size in bytes, and the times of change of content and of anything, nanoseconds."""
     facts = file.stat()
-    times = sorted((facts.st_mtime_ns, facts.st_ctime_ns), reverse=True)
-    return facts.st_size, times[0], times[1]
-
-
-def _settled() -> int:
-    return time.time_ns() - SETTLED
+    return facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns
 
 
 def _name(place: str) -> str:

@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader
 
 from effunet.data.augment.augment import Augment
 from effunet.data.loading.batches import Augmented, Batch, Pairs, Whole, collate, start_worker
-from effunet.data.loading.drawing import Drawing
+from effunet.data.loading.epochs import Epochs
 from effunet.data.loading.faults import Fault, Skipped
 from effunet.data.loading.sampling import EveryOnce, TrainBatches
 from effunet.errors import DataError, EffunetError
@@ -33,19 +33,19 @@ class SegmentationData(LightningDataModule):
         start_method: str | None = None,
         skip: bool = False,
         notify: Callable[[str], None] = print,
-        drawing: Drawing | None = None,
+        epochs: Epochs | None = None,
     ):
         """Batch sizes are per process; `val_batch_size` above 1 needs images of one size.
 
-        `drawing` says how an epoch's samples are drawn and mixed; None: each image once, unmixed.
+        `epochs` says how an epoch's samples are drawn and mixed; None: each image once, unmixed.
         `start_method` of the workers is fork, spawn or forkserver; None leaves it to Python.
         With `skip`, an unreadable training image is replaced by the next one of the dataset, an
         unreadable validation image is left out; `skipped_train` and `skipped_val` count them, and
         `notify` takes a line for each. Otherwise the first one ends the iteration.
         """
         super().__init__()
-        self.drawing = drawing or Drawing()
-        if (self.drawing.mix or self.drawing.copy_paste) and augment.crop is None:
+        self.epochs = epochs or Epochs()
+        if (self.epochs.mix or self.epochs.copy_paste) and augment.crop is None:
             raise ValueError("samples are mixed in one size: give the augmentation a crop")
         self.train = train
         self.val = val
@@ -71,7 +71,7 @@ class SegmentationData(LightningDataModule):
     def train_dataloader(self) -> "Loader":
         """Augmented crops without end, going on from the trainer's step whenever iterated."""
         return Loader(
-            Augmented(self.train, self.augment, self.seed, self.skip, self.drawing.mix),
+            Augmented(self.train, self.augment, self.seed, self.skip, self.epochs.mix),
             batch_sampler=self._train_batches(*self._process()),
             pin_memory=self._on_cuda(),
             skipped=self.skipped_train,
@@ -104,7 +104,7 @@ class SegmentationData(LightningDataModule):
             rank,
             processes,
             self._batches_done,
-            self.drawing,
+            self.epochs,
         )
 
     def _batches_done(self) -> int:

@@ -10,7 +10,7 @@ from itertools import count
 import numpy as np
 from torch.utils.data import Sampler
 
-from effunet.data.loading.drawing import Draw, Drawing
+from effunet.data.loading.epochs import Draw, Epochs
 
 
 def sample_seed(seed: int, epoch: int, index: int, time: int = 0) -> int:
@@ -22,7 +22,7 @@ def sample_seed(seed: int, epoch: int, index: int, time: int = 0) -> int:
 class TrainBatches(Sampler[list[Draw]]):
     """The endless stream of a training's batches, each a list of samples to draw.
 
-    In an epoch each image comes at most once, in a new order, unless `drawing` has weights or aims:
+    In an epoch each image comes at most once, in a new order, unless `epochs` has weights or aims:
     then an epoch has as many samples, of which some show the same image, each time with another
     augmentation, and some images do not come. Every process takes its share
     rank::world of each global batch, so all have equally many batches of equal size. What is left
@@ -39,7 +39,7 @@ class TrainBatches(Sampler[list[Draw]]):
         rank: int = 0,
         world: int = 1,
         start: Callable[[], int] = lambda: 0,
-        drawing: Drawing | None = None,
+        epochs: Epochs | None = None,
     ):
         """Sample `size` images, `batch_size` per process; iterate from batch number `start()`."""
         if batch_size < 1:
@@ -54,13 +54,13 @@ class TrainBatches(Sampler[list[Draw]]):
         self.rank = rank
         self.world = world
         self.start = start
-        self.drawing = drawing or Drawing()
+        self.epochs = epochs or Epochs()
         self.per_epoch = size // (self.batch_size * world)
 
     def epoch(self, epoch: int) -> list[list[Draw]]:
         """All batches of this process in one epoch."""
         share = self.batch_size * self.world
-        draws = self.drawing.epoch(self.seed, epoch, self.size, self.per_epoch * share)
+        draws = self.epochs.draws(self.seed, epoch, self.size, self.per_epoch * share)
         return [
             draws[first : first + share][self.rank :: self.world]
             for first in range(0, len(draws), share)

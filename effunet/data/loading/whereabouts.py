@@ -15,8 +15,9 @@ import cv2
 import numpy as np
 from jaxtyping import Float64, Int64, UInt8, UInt32
 
-from effunet.data.dataset import Dataset, FileDataset
+from effunet.data.dataset import Dataset
 from effunet.data.loading.faults import may_be_skipped
+from effunet.data.sources.folder import FileDataset
 from effunet.data.subset import Subset
 from effunet.errors import DataError, EffunetError
 from effunet.labels import IGNORE, IndexMask

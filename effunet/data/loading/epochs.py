@@ -17,6 +17,7 @@ from jaxtyping import Float, Int64
 from effunet.data.augment.mix import MIXES
 from effunet.data.loading.order import permutation, spread
 from effunet.data.loading.whereabouts import POINTS, Whereabouts
+from effunet.errors import DataError
 
 LISTED = 6
 """Classes told in a line."""
@@ -45,14 +46,14 @@ class Draw(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Drawing:
+class Epochs:
     """How an epoch is drawn.
 
     Every number of times is the expected one, rounded up or down, in every epoch: an image that
     should come 1.3 times comes once or twice.
     """
 
-    weights: Sequence[float] | Float[np.ndarray, " N"] | None = None  # of the images; None: equal
+    weights: Sequence[float] | Float[np.ndarray, " N"] | None = None  # of images; None: all alike
     where: Whereabouts | None = None  # needed by classes and copy_paste
     classes: str = "none"  # one of CLASSES
     share: float = 0.5  # of the samples, aimed at a class; the others are drawn as ever
@@ -75,10 +76,12 @@ class Drawing:
             raise ValueError("classes and copy_paste need to know where the classes are")
         if self.weights is not None:
             weights = np.asarray(self.weights, np.float64)
-            if weights.ndim != 1 or not (np.isfinite(weights) & (weights > 0)).all():
-                raise ValueError("weights are positive numbers, one an image")
+            if weights.ndim != 1 or not (np.isfinite(weights) & (weights >= 0)).all():
+                raise ValueError("weights are numbers from 0 up, one an image")
+            if not weights.any():
+                raise DataError("every training image has weight 0: give one of them more")
 
-    def epoch(self, seed: int, epoch: int, size: int, count: int) -> list[Draw]:
+    def draws(self, seed: int, epoch: int, size: int, count: int) -> list[Draw]:
         """The `count` samples of an epoch over `size` images, in their order, for all processes.
 
         Without weights and aims an image comes at most once; otherwise it may come more often,
@@ -112,10 +115,15 @@ class Drawing:
         """
         assert self.where is not None
         shares = self.where.shares
-        if self.classes != "rare":
-            return np.full(len(shares), 1 / len(shares))
-        raised = np.exp((shares.min() - shares) / self.temperature)
-        return raised / raised.sum()
+        chances = np.ones(len(shares))
+        if self.classes == "rare":
+            chances = np.exp((shares.min() - shares) / self.temperature)
+        # A class of images of weight 0 alone is never met.
+        rows = (self.where.rows(int(label)) for label in self.where.present)
+        chances *= [self._weights(self.where.images(held)).any() for held in rows]
+        if not chances.any():
+            raise DataError("no training image of a weight above 0 shows any class")
+        return chances / chances.sum()
 
     @cached_property
     def paste_chances(self) -> Float[np.ndarray, " C"]:
@@ -124,6 +132,7 @@ class Drawing:
         shares = self.where.shares
         # Rounding must not leave out a class of exactly the mean.
         allowed = np.where(shares <= 1 / len(shares) + 1e-9, self.chances, 0)
+        allowed = allowed if allowed.any() else self.chances
         return allowed / allowed.sum()
 
     def lines(self, names: Sequence[str]) -> list[str]:
