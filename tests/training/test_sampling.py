@@ -1,5 +1,7 @@
 """The keys of sampling through the door: what is told, what is refused, what stays equal."""
 
+import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,8 @@ from effunet.errors import UsageError
 from effunet.training.config.read import to_config
 from effunet.training.config.sampling import Sampling
 from effunet.training.debug import debug_config
+from effunet.training.launch import prepare
+from effunet.training.overrides import check
 from effunet.training.parts import epochs_of, find_classes
 
 ALL = (
@@ -110,3 +114,13 @@ def test_weights_of_a_manifest_say_how_often_an_image_is_trained_on(home: Path):
     assert Subset(data, [3, 1]).weights.tolist() == [2, 1]
     assert Subset(data, [0]).weights is None and Middles(data, [0, 3], (8, 8)).weights is None
     assert train("data", "name=one", "max_steps=2") == 0
+
+
+def test_the_lines_of_the_page_about_sampling_pass_the_checks():
+    page = (Path(__file__).resolve().parents[2] / "docs" / "sampling.md").read_text()
+    lines = re.findall(r"^python train.py (.*?)(?: *#.*)?$", page, re.M)
+    prepare()
+    for line in lines:
+        check(line.split(), multirun=False)
+    keys = set(re.findall(r"sampling\.\w+", page))
+    assert len(lines) == 4 and keys == {f"sampling.{item.name}" for item in fields(Sampling)}
