@@ -65,6 +65,14 @@ class Header:
     tensors: dict[str, TensorFact]
     size: int  # bytes of the whole file
 
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the classes in index order; those that are no texts left out."""
+        listed = self.metadata["labels"].get("classes")
+        entries = listed if isinstance(listed, list) else []
+        names = (entry.get("name") for entry in entries if isinstance(entry, dict))
+        return tuple(name for name in names if isinstance(name, str))
+
 
 def library() -> str:
     """What writes the file, like 'effunet 0.1.0'; only an installed one knows its number."""

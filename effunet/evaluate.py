@@ -39,6 +39,7 @@ class Report:
     dataset: str
     split: str
     how: str = "whole images"
+    parts: tuple["Report", ...] = ()  # of a mixture: of each of its datasets alone
 
     @classmethod
     def from_matrix(
@@ -50,9 +51,12 @@ class Report:
         dataset: str,
         split: str,
         how: str = "whole images",
+        scored: tuple[bool, ...] | None = None,
+        parts: tuple["Report", ...] = (),
     ) -> "Report":
         """Make the report of any evaluator that counts pixels (rows are the truth)."""
-        return cls(Scores.from_confusion(matrix), labels, images, dataset, split, how)
+        scores = Scores.from_confusion(matrix, scored)
+        return cls(scores, labels, images, dataset, split, how, parts)
 
     @property
     def pixels(self) -> int:
@@ -63,7 +67,8 @@ class Report:
         """The contents of metrics.json; null stands for what has no value (an absent class)."""
         where = {"images": self.images, "dataset": self.dataset, "split": self.split}
         how = {"how": f"{self.how}; labels at their own size, never resized"}
-        return self.scores.to_plain(self.labels.names) | where | how
+        plain = self.scores.to_plain(self.labels.names) | where | how
+        return plain | {"parts": [part.to_plain() for part in self.parts]} if self.parts else plain
 
     def table(self, *, plain: bool = False) -> Table:
         """A line a class, and the means; plain: without rules and colours, for a file or a pipe."""
@@ -83,6 +88,15 @@ class Report:
                 f"{entry['pixels']:,}",
             )
         return table
+
+    def part_lines(self) -> list[str]:
+        """A line for each dataset of a mixture, by that dataset's own rules."""
+        facts = [part.to_plain() for part in self.parts]
+        return [
+            f"{part['dataset']}: mIoU {percent(part['miou'], none='n/a')} over {part['counted']} "
+            f"of {len(self.labels)} classes, {part['images']} images"
+            for part in facts
+        ]
 
     def save(self, folder: Path) -> Path:
         """Write metrics.json into a folder, which is made if need be; returns the file."""
@@ -146,6 +160,7 @@ def evaluate(
         dataset=dataset.name,
         split=dataset.split,
         how=how + (", with the mirrored image" if flip else ""),
+        scored=dataset.scored,
     )
     if report.pixels == 0:
         raise DataError(

@@ -85,16 +85,21 @@ class Scores:
 
     confusion: NDArray[np.int64]
     """Pixels by (true class, predicted class)."""
+    scored: tuple[bool, ...] | None = None
+    """Whether the truth can hold each class; None: all. One that it cannot hold has no score,
+    but a pixel that is taken for it is still an error of its true class."""
 
     @classmethod
-    def from_confusion(cls, matrix: NDArray[Any] | Tensor) -> "Scores":
+    def from_confusion(
+        cls, matrix: NDArray[Any] | Tensor, scored: tuple[bool, ...] | None = None
+    ) -> "Scores":
         """Read a K x K matrix of counts, rows the truth."""
         counts = np.asarray(matrix.cpu() if isinstance(matrix, Tensor) else matrix)
         if counts.ndim != 2 or counts.shape[0] != counts.shape[1]:
             raise ValueError(f"a confusion matrix is square, got shape {counts.shape}")
         if not np.issubdtype(counts.dtype, np.integer):
             raise ValueError(f"a confusion matrix holds whole counts, got {counts.dtype}")
-        return cls(counts.astype(np.int64))
+        return cls(counts.astype(np.int64), scored)
 
     @property
     def hits(self) -> NDArray[np.int64]:
@@ -114,12 +119,12 @@ class Scores:
     @property
     def iou(self) -> NDArray[np.float64]:
         """Intersection over union of each class; NaN for one in neither truth nor prediction."""
-        return _ratio(self.hits, self.pixels + self.predicted - self.hits)
+        return self._of_scored(_ratio(self.hits, self.pixels + self.predicted - self.hits))
 
     @property
     def dice(self) -> NDArray[np.float64]:
         """2 x intersection over the sum of both areas (= F1); NaN as for `iou`."""
-        return _ratio(2 * self.hits, self.pixels + self.predicted)
+        return self._of_scored(_ratio(2 * self.hits, self.pixels + self.predicted))
 
     @property
     def accuracy(self) -> NDArray[np.float64]:
@@ -145,6 +150,9 @@ class Scores:
     def counted(self) -> int:
         """How many classes the mean IoU runs over: those in the truth or in the prediction."""
         return int(np.isfinite(self.iou).sum())
+
+    def _of_scored(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return values if self.scored is None else np.where(self.scored, values, np.nan)
 
     def to_plain(self, names: Sequence[str]) -> dict[str, Any]:
         """The scores as metrics.json holds them; null (None) where nothing can be said."""

@@ -23,10 +23,11 @@ def run(arguments: Namespace) -> int:
 
 def _run(arguments: Namespace) -> int:
     # A wrong model or dataset is told at once, before torch takes its seconds to load.
-    artifact.inspect(arguments.model)
-    from effunet.data.catalog import open_dataset
+    header = artifact.inspect(arguments.model)
+    from effunet.data.catalog import in_classes_of, open_dataset
 
     dataset = open_dataset(arguments.data, arguments.split, arguments.root)
+    dataset = in_classes_of(arguments.data, dataset, header.class_names, arguments.root)
     for notice in dataset.notices if processes.is_first() else ():
         print(f"effunet: {shown(notice)}", file=sys.stderr)
 

@@ -6,6 +6,7 @@ so that a resumed training draws what an uninterrupted one would have drawn.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -33,14 +34,27 @@ Batch = dict[str, Any]
 class Training(pl.LightningModule):
     """What a network learns from a batch, and what is measured on the validation split."""
 
-    def __init__(self, network: Network, loss: nn.Module, config: Config, total_steps: int) -> None:
-        """Hold a network and its loss; `config` gives the recipe over `total_steps` steps."""
+    def __init__(
+        self,
+        network: Network,
+        loss: nn.Module,
+        config: Config,
+        total_steps: int,
+        parts: int = 1,
+        part_of: Callable[[int], int] = lambda index: 0,
+    ) -> None:
+        """Hold a network and its loss; `config` gives the recipe over `total_steps` steps.
+
+        `parts` is how many datasets the validation images come from, each counted by itself, and
+        `part_of` which of them an image's index belongs to.
+        """
         super().__init__()
         self.network = network
         self.loss = loss
         self.config = config
         self.total_steps = total_steps
-        self.confusion = ConfusionMatrix(network.plan.classes)
+        self.confusions = [ConfusionMatrix(network.plan.classes) for _ in range(parts)]
+        self.part_of = part_of
         self.train_loss = MeanSince()
         self.val_loss = MeanSince()
         encoder, recipe = config.encoder, config.optim
@@ -103,7 +117,9 @@ class Training(pl.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Start counting from nothing."""
-        self.confusion.reset()
+        for confusion in self.confusions:
+            confusion.reset()
+            confusion.to(self.device)
         self.val_loss.reset()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -115,7 +131,11 @@ class Training(pl.LightningModule):
         loss = self.loss(logits, batch["mask"]).detach()
         # Of the probabilities, as the segmenter decides: they may be equal where logits are not.
         # max is several times faster than argmax on a CPU; both return the first of equals.
-        self.confusion.update(logits.softmax(1).max(1).indices, batch["mask"])
+        predicted = logits.softmax(1).max(1).indices
+        places = [self.part_of(index) for index in batch["index"].tolist()]
+        for part in sorted(set(places)):
+            mine = [place == part for place in places]
+            self.confusions[part].update(predicted[mine], batch["mask"][mine])
         # Last: what lacks memory before is counted anew.
         self.val_loss.add(loss, len(logits))
 

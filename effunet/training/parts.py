@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from effunet.data.augment.augment import Augment
+from effunet.data.catalog import Choice, open_dataset, open_mixture
 from effunet.data.check.statistics import split_statistics
 from effunet.data.dataset import Dataset
 from effunet.data.files.pixels import Pixels
@@ -25,9 +26,30 @@ from effunet.model.kinds import Network
 from effunet.model.network import EffUNet
 from effunet.model.scaling import Plan, Skip, compound, published
 from effunet.training import initial, machine
+from effunet.training.config.data import Data
 from effunet.training.config.schema import Config
 from effunet.training.recipe import balance
 from effunet.training.recipe.losses import build_loss
+
+
+def opened(data: Data, split: str) -> Dataset:
+    """Open one split of what the config names.
+
+    Raises:
+        DataError, UsageError: as for effunet.data.catalog.
+    """
+    paired = data.check == "none"
+    if data.name == "mixture":
+        return open_mixture(
+            data.parts,
+            split,
+            data.root,
+            target=data.classes_of,
+            shares=data.part_shares or None,
+            paired=paired,
+        )
+    choice = Choice(data.variant, data.fold)
+    return open_dataset(data.name, split, data.root, choice=choice, paired=paired)
 
 
 def network_of(config: Config, classes: int, pixels: Pixels) -> Network:

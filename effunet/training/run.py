@@ -13,11 +13,11 @@ from pathlib import Path
 
 import torch
 
-from effunet.data.catalog import open_dataset
 from effunet.data.check.preflight import require
 from effunet.data.dataset import Dataset
 from effunet.data.loading.loader import SegmentationData
 from effunet.data.loading.whereabouts import Whereabouts
+from effunet.data.sources.mixture import parts_of
 from effunet.errors import ResourceError, UsageError
 from effunet.model.architectures import ARCHITECTURES
 from effunet.progress import progress
@@ -41,6 +41,7 @@ from effunet.training.parts import (
     find_classes,
     loss_of,
     network_of,
+    opened,
 )
 from effunet.training.recipe.ema import Ema
 from effunet.training.stop import Stop
@@ -74,11 +75,7 @@ class Run:
         machine.require(config)
         config = initial.settled(config)
         folder, data = run_folder.choose(config), config.dataset
-        root = Path(data.root) if data.root is not None else None
-        train, val = (
-            open_dataset(data.name, split, root, paired=data.check == "none")
-            for split in (data.train_split, data.val_split)
-        )
+        train, val = (opened(data, split) for split in (data.train_split, data.val_split))
         initial.check_classes(config, train.labels, train.channels)
         loss_of(config, len(train.labels))
         chosen, measured = debug_datasets(config, train, val)
@@ -131,7 +128,7 @@ class Run:
             print(f"notice    {twin}")
 
         loss = loss_of(config, classes, self.class_weights)
-        module = Training(network, loss, config, total)
+        module = Training(network, loss, config, total, *parts_of(self.val))
         if config.channels_last:
             network.to(memory_format=torch.channels_last)
         folder = run_folder.make(self.folder, config)

@@ -138,7 +138,7 @@ def test_the_validation_starts_counting_from_nothing():
         module.on_validation_epoch_start()
         module.validation_step(batch(), 0)
         module.validation_step(batch(1), 1)
-        counts.append(module.confusion.compute())
+        counts.append(module.confusions[0].compute())
         losses.append(module.val_loss.mean())
     assert torch.equal(*counts) and counts[0].sum() == 4 * 64 * 64
     assert losses[0] == losses[1]

@@ -5,7 +5,7 @@ name; every class must become something, if only `ignore`, so that no mapping is
 """
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import overload
@@ -152,6 +152,13 @@ class Mixture(Dataset):
         """The file that the mask is read from; None where it is made."""
         part, place = self.place(index)
         return part.mask_path(place)
+
+
+def parts_of(dataset: Dataset) -> tuple[int, Callable[[int], int]]:
+    """How many datasets a split is made of, and which of them an index belongs to."""
+    if isinstance(dataset, Mixture):
+        return len(dataset.parts), dataset.part_of
+    return 1, lambda index: 0
 
 
 class _Names(Sequence[str]):

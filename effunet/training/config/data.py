@@ -17,6 +17,26 @@ class Data:
     root: str | None = key(
         None, "where the images and masks lie; empty: the dataset's own variable, or data/NAME"
     )
+    variant: str | None = key(
+        None, "another reading of the dataset, by a name under `variants` in its dataset.yaml"
+    )
+    fold: int | None = key(
+        None, "fold to validate on, where dataset.yaml has folds; empty: as it says", low=0
+    )
+    parts: list[str] = key(
+        [], "of dataset=mixture: the datasets that are mixed, each NAME or NAME:VARIANT"
+    )
+    part_shares: list[float] = key(
+        [],
+        "of dataset=mixture: how many of the samples come from each part, against the others;"
+        " empty: as each has images",
+        above=0.0,
+    )
+    classes_of: str | None = key(
+        None,
+        "of dataset=mixture: the dataset whose classes all parts are mapped onto, by the `maps` of"
+        " their dataset.yaml; empty: the first part",
+    )
     train_split: str = key("train", "split to train on")
     val_split: str = key("val", "split to validate on")
     crop: list[int] = key(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from effunet.errors import UsageError
 from effunet.training.config import loss_rules, sampling
+from effunet.training.config.data import Data
 from effunet.training.config.network_rules import check_network
 from effunet.training.config.recipe import Optim
 from effunet.training.config.schema import Config
@@ -38,10 +39,31 @@ def check_together(config: Config, where: str) -> None:
             " value: use batch_size=2 or a crop over 32 pixels"
         )
     wrong = (
-        loss_rules.fault(config.loss) or _unheard(config.optim) or sampling.fault(config.sampling)
+        _unmixed(config.dataset)
+        or loss_rules.fault(config.loss)
+        or _unheard(config.optim)
+        or sampling.fault(config.sampling)
     )
     if wrong:
         raise UsageError(f"{where}: {wrong}")
+
+
+def _unmixed(data: Data) -> str | None:
+    """Keys of mixtures and of single datasets that do not go together."""
+    if data.name == "mixture":
+        if data.part_shares and len(data.part_shares) != len(data.parts):
+            return (
+                f"dataset.part_shares has {len(data.part_shares)} numbers for {len(data.parts)}"
+                " parts: give one for each"
+            )
+        single = {"variant": data.variant, "fold": data.fold}
+        if set_one := next((key for key, value in single.items() if value is not None), None):
+            return f"dataset.{set_one} is of one dataset: write dataset.parts=[NAME:VARIANT,...]"
+        return None
+    mixed = {"parts": data.parts, "part_shares": data.part_shares, "classes_of": data.classes_of}
+    if set_one := next((key for key, value in mixed.items() if value), None):
+        return f"dataset.{set_one} goes with dataset=mixture alone: leave one of them out"
+    return None
 
 
 def _unheard(part: Optim) -> str | None:

@@ -88,10 +88,14 @@ def conclude(folder: Path, config: Config, record: Record, step: int) -> None:
     console = Console(width=None if sys.stdout.isatty() else 100)
     console.print(record.report.table(plain=not console.is_terminal))
     data, run = config.dataset, shlex.quote(str(folder))
+    for line in record.report.part_lines():
+        print(line)
     for line in verdict(config, record.report.scores.miou):
         print(f"\n{line}")
-    words = ["--data", data.root or data.name] if data.name == "folder" else ["--data", data.name]
-    words += ["--root", data.root] if data.root and data.name != "folder" else []
+    named = data.parts[0] if data.name == "mixture" else data.name
+    named += f":{data.variant}" if data.variant else ""
+    words = ["--data", data.root or named] if data.name == "folder" else ["--data", named]
+    words += ["--root", data.root] if data.root and data.name not in ("folder", "mixture") else []
     words += ["--split", data.val_split] if data.val_split != "val" else []
     print(
         f"\nbest segmenter  {folder}/segmenter.safetensors"

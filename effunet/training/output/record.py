@@ -11,6 +11,7 @@ import csv
 import io
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,10 @@ from torch import Tensor
 from effunet.artifact import write
 from effunet.data.dataset import Dataset
 from effunet.data.loading.faults import Skipped
+from effunet.data.sources.mixture import Mixture
 from effunet.errors import DataError, EffunetError
 from effunet.evaluate import Report
 from effunet.infer import predict_mask
-from effunet.metrics import Scores
 from effunet.pictures import Row, curves, png, sheet
 from effunet.processes import add_up
 from effunet.segmenter import Segmenter
@@ -77,18 +78,18 @@ class Record:
 
         The history is everyone's, for it decides when a training ends.
         """
-        matrix = module.confusion.compute().cpu()
+        matrices = [confusion.compute().cpu() for confusion in module.confusions]
         module.train_loss.sum_over_processes()
         self.validated = trainer.global_step
         (skipped,) = add_up([len(self.skipped or ())])
-        report = self._report(matrix, len(self.val) - skipped)
+        report = self._report(matrices, len(self.val) - skipped)
         if report.pixels == 0:
             raise DataError(
                 f"{self.val.name}, split {self.val.split}: nothing to count, mIoU n/a: all pixels"
                 f" of its {len(self.val)} images are ignored; check the classes' values in"
                 " dataset.yaml"
             )
-        row = self._row(report.scores, module, trainer)
+        row = self._row(report, module, trainer)
         self.rows.append(row)
         best = self._is_best(row)
         if best:
@@ -120,13 +121,13 @@ class Record:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the history, as plain values."""
-        matrix = self.report.scores.confusion.tolist() if self.report is not None else None
+        reports = (self.report.parts or (self.report,)) if self.report is not None else ()
         return {
             "rows": self.rows,
             "best": self.best,
             "since_best": self.since_best,
             "measure": self._measure(),
-            "matrix": matrix,
+            "matrices": [report.scores.confusion.tolist() for report in reports],
             "images": self.report.images if self.report is not None else 0,
             "validated": self.validated,
             "plan": self.plan,
@@ -140,29 +141,31 @@ class Record:
         if state_dict["measure"] == self._measure():
             self.best, self.since_best = state_dict["best"], state_dict["since_best"]
         self.validated = state_dict["validated"]
-        if state_dict["matrix"] is not None:
-            matrix = torch.tensor(state_dict["matrix"])
-            self.report = self._report(matrix, state_dict["images"])
+        if state_dict["matrices"]:
+            matrices = [torch.tensor(matrix) for matrix in state_dict["matrices"]]
+            self.report = self._report(matrices, state_dict["images"])
 
     def _measure(self) -> list[str]:
         """Name what a score is: of which kind, on what; a loss by all its keys."""
         config = self.config
         loss = str(config.loss) if config.monitor == "val_loss" else ""
-        return [config.monitor, config.dataset.name, config.dataset.val_split, loss]
+        data = config.dataset
+        what = [data.name, data.variant or "", *data.parts, data.classes_of or ""]
+        return [config.monitor, " ".join(what), data.val_split, loss]
 
-    def _report(self, matrix: Tensor, images: int) -> Report:
-        return Report.from_matrix(
-            matrix,
-            self.val.labels,
-            images=images,
-            dataset=self.val.name,
-            split=self.val.split,
-        )
+    def _report(self, matrices: Sequence[Tensor], images: int) -> Report:
+        """Report the sum of the matrices, and each of them where the split is a mixture."""
+        parts: tuple[Report, ...] = ()
+        if isinstance(self.val, Mixture):
+            pairs = zip(matrices, self.val.parts, strict=True)
+            parts = tuple(_counted(matrix, part, len(part)) for matrix, part in pairs)
+        whole = torch.stack(list(matrices)).sum(0)
+        return replace(_counted(whole, self.val, images), parts=parts)
 
     def _row(
-        self, scores: Scores, module: Training, trainer: pl.Trainer
+        self, report: Report, module: Training, trainer: pl.Trainer
     ) -> dict[str, float | int | None]:
-        step = trainer.global_step
+        step, scores = trainer.global_step, report.scores
         optimizers = trainer.optimizers
         return {
             "epoch": step / self.steps_per_epoch,
@@ -178,6 +181,7 @@ class Record:
                 f"iou/{name}": _finite(float(iou))
                 for name, iou in zip(self.val.labels.names, scores.iou, strict=True)
             },
+            **{f"miou/{part.dataset}": _finite(part.scores.miou) for part in report.parts},
         }
 
     def _is_best(self, row: dict[str, float | int | None]) -> bool:
@@ -248,3 +252,14 @@ def _csv(rows: Sequence[dict[str, Any]]) -> str:
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
+
+
+def _counted(matrix: Tensor, dataset: Dataset, images: int) -> Report:
+    return Report.from_matrix(
+        matrix,
+        dataset.labels,
+        images=images,
+        dataset=dataset.name,
+        split=dataset.split,
+        scored=dataset.scored,
+    )
