@@ -131,6 +131,8 @@ class _Index:
     def _add_annotation(self, piece: Piece) -> None:
         where = f"{self.path}, annotations[{len(self.starts) + self.boxes}]"
         entry = cast("dict[str, Any]", piece.value)
+        if not str(entry.get("image_id")).isascii():
+            entry = self.source.value(piece.start, piece.length)
         image = _id(entry.get("image_id"), f"{where}: image_id")
         category = entry.get("category_id")
         if type(category) is not int or abs(category) >= 2**62:

@@ -34,6 +34,8 @@ FLAT = ("polyline", "points", "cuboid", "skeleton")
 
 Attributes = dict[str, str]
 
+_END = b"</image>"
+
 
 class CvatAnnotations(Annotations):
     """Where each image's element lies in the file."""
@@ -51,9 +53,11 @@ class CvatAnnotations(Annotations):
         height, width = self._sizes[index].tolist()
         start, end = int(self._starts[index]), int(self._ends[index])
         element = _Element(where)
-        if end > start:  # not <image .../>
-            data = self._source.read(start, end - start) + b"</image>"
-            _go_through(data, self._source.path, element.begin, element.finish)
+        # The place where an element ends is its end tag's, and behind it where it has none.
+        data = self._source.read(start, end - start + len(_END))
+        if not data.endswith(_END):
+            data = data[: end - start]
+        _go_through(data, self._source.path, element.begin, element.finish)
         return Drawing(where, (height, width), tuple(element.shapes))
 
 

@@ -50,25 +50,25 @@ def read_labelme(path: Path) -> OneDrawing:
         if kind in FLAT:
             flat[kind] += 1
         else:
-            shapes.append(_shape(entry, kind, f"{where}, shape {i}", path))
+            shapes.append(_shape(entry, kind, f"{where}, shape {i}"))
     image = table.get("imagePath")
     name = PureWindowsPath(image).name if isinstance(image, str) and image else path.stem
     notices = left_out(path, flat, "it has no area; draw polygons to train on it")
     return OneDrawing(name, Drawing(where, size, tuple(shapes)), notices)
 
 
-def _shape(entry: dict[str, Any], kind: Any, where: str, path: Path) -> Shape:
+def _shape(entry: dict[str, Any], kind: Any, where: str) -> Shape:
     group = entry.get("group_id")
     if type(group) not in (int, str, type(None)):
         raise DataError(f"{where}: group_id must be a whole number, got {shown(group)}")
     return Shape(
         label=read_label(entry.get("label"), where),
-        parts=(_part(entry, kind, read_points(entry.get("points"), where), where, path),),
+        parts=(_part(entry, kind, read_points(entry.get("points"), where), where),),
         group=group,
     )
 
 
-def _part(entry: dict[str, Any], kind: Any, points: Points, where: str, path: Path) -> Part:
+def _part(entry: dict[str, Any], kind: Any, points: Points, where: str) -> Part:
     if kind in POLYGONS or (kind == "rectangle" and len(points) == 4):
         return Polygon((points,))
     if kind not in ("rectangle", "circle", "mask"):
@@ -83,7 +83,7 @@ def _part(entry: dict[str, Any], kind: Any, points: Points, where: str, path: Pa
         return Ellipse(x, y, radius, radius)
     # A mask: the first and the last pixel of its box.
     left, top, right, bottom = int(x), int(y), int(to_x), int(to_y)
-    bits = read_bitmap(entry.get("mask"), where, path)
+    bits = read_bitmap(entry.get("mask"), where)
     if bits.shape != (bottom - top + 1, right - left + 1):
         raise DataError(
             f"{where}: its mask is {bits.shape[0]} x {bits.shape[1]} (height x width), but its box "

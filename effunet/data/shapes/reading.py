@@ -123,7 +123,7 @@ def read_list(table: dict[str, Any], key: str, where: str) -> list[dict[str, Any
     return cast("list[dict[str, Any]]", listed)
 
 
-def read_bitmap(text: Any, where: str, path: Path) -> Bits:
+def read_bitmap(text: Any, where: str) -> Bits:
     """A small image in base64, true where it is not 0."""
     if not isinstance(text, str):
         raise DataError(f"{where}: a mask must be a PNG in base64, got {shown(text)}")
@@ -131,7 +131,7 @@ def read_bitmap(text: Any, where: str, path: Path) -> Bits:
         data = base64.b64decode(text, validate=True)
     except binascii.Error as fault:
         raise DataError(f"{where}: the mask is no base64 ({fault}): draw it again") from None
-    with opened(path, io.BytesIO(data), MAX_PIXELS) as image:
+    with opened(Path(f"{where}: its mask"), io.BytesIO(data), MAX_PIXELS) as image:
         values = np.array(image)
     if values.ndim != 2:
         raise DataError(f"{where}: the mask has {image.mode} pixels, not one value each")

@@ -128,6 +128,8 @@ def _brush(plain: Any, size: tuple[int, int], where: str) -> Runs:
     if size[0] * size[1] > MAX_PIXELS:
         raise DataError(f"{where}: an image of {size[0]} x {size[1]} is too large: cut it up")
     try:
-        return Runs.of(read_brush(bytes(plain), size), by_columns=False)
+        if not isinstance(plain, list):
+            raise TypeError(f"its rle is no list: {shown(plain)}")
+        return Runs.of(read_brush(bytes(cast("list[Any]", plain)), size), by_columns=False)
     except (TypeError, ValueError) as fault:
         raise DataError(f"{where}: a brush stroke is damaged ({fault}): draw it again") from None
