@@ -278,7 +278,7 @@ def test_a_missing_file_is_one_line(tmp_path: Path):
 
 
 def test_the_index_takes_little_memory_for_many_images(tmp_path: Path):
-    count = 20_000
+    count = 3_000
     whole = {
         **table(),
         "images": [image(i, f"{i:012d}.jpg") for i in range(count)],

@@ -39,14 +39,16 @@ _UPRIGHT: dict[int, Callable[[AnyPixels], AnyPixels]] = {
 
 
 def read_image(
-    path: Path, pixels: Pixels = RGB, max_pixels: int = MAX_PIXELS
+    path: Path, pixels: Pixels = RGB, max_pixels: int = MAX_PIXELS, data: bytes | None = None
 ) -> UInt8[np.ndarray, "H W C"]:
     """The image as people see it: upright, RGB or grey, or with the bands of its dataset.
+
+    data is the contents of an image that is no file of its own; path then names it in messages.
 
     Raises:
         DataError: the file is missing, empty, damaged, no image, or of a kind that is refused.
     """
-    data = read_bytes(path)
+    data = read_bytes(path) if data is None else data
     if is_tiff(data) and (pixels.ranges or pixels.channels not in (1, 3) or data[:4] == UNREADABLE):
         return read_bands(data, path, pixels, max_pixels)
     if pixels.channels not in (1, 3, 4):

@@ -31,21 +31,27 @@ _MASK_MODES = ("L", "P", "1", "I", "I;16", "I;16L", "I;16B", "LA", "PA", "RGB", 
 _COMPRESSION = 259  # a tag of TIFF
 
 
-def read_mask(path: Path, labels: LabelMap, max_pixels: int = MAX_PIXELS) -> IndexMask:
+def read_mask(
+    path: Path, labels: LabelMap, max_pixels: int = MAX_PIXELS, data: bytes | None = None
+) -> IndexMask:
     """The mask as class indices.
+
+    data is the contents of a mask that is no file of its own; path then names it in messages.
 
     Raises:
         UnknownValues: the map does not know a value; the message names the file.
         DataError: as for read_image, or a kind of file that cannot hold a mask of this map.
     """
-    raw = read_mask_values(path, labels, max_pixels)
+    raw = read_mask_values(path, labels, max_pixels, data)
     try:
         return labels.encode(raw)
     except UnknownValues as fault:
         raise UnknownValues(f"{path}: {fault}", fault.counts) from None
 
 
-def read_mask_values(path: Path, labels: LabelMap, max_pixels: int = MAX_PIXELS) -> RawMask:
+def read_mask_values(
+    path: Path, labels: LabelMap, max_pixels: int = MAX_PIXELS, data: bytes | None = None
+) -> RawMask:
     """The raw values of a mask, of the kind that the map speaks of: integers or colours.
 
     Raises:
@@ -56,6 +62,7 @@ def read_mask_values(path: Path, labels: LabelMap, max_pixels: int = MAX_PIXELS)
         not labels.knows_integers and labels.knows_colors,
         max_pixels,
         labels.rest == "nearest",
+        data,
     )
     if raw.ndim == 3 and not labels.knows_colors:
         raise DataError(
@@ -66,7 +73,11 @@ def read_mask_values(path: Path, labels: LabelMap, max_pixels: int = MAX_PIXELS)
 
 
 def read_raw_mask(
-    path: Path, as_colors: bool = False, max_pixels: int = MAX_PIXELS, lossy: bool = False
+    path: Path,
+    as_colors: bool = False,
+    max_pixels: int = MAX_PIXELS,
+    lossy: bool = False,
+    data: bytes | None = None,
 ) -> RawMask:
     """The values that a mask file holds; as_colors gives colours for grey and palette files too.
 
@@ -76,7 +87,7 @@ def read_raw_mask(
     Raises:
         DataError: the file is missing, damaged, or of a kind that cannot hold exact values.
     """
-    data = read_bytes(path)
+    data = read_bytes(path) if data is None else data
     with opened(path, io.BytesIO(data), max_pixels) as image:
         jpeg_inside = tag(image, _COMPRESSION) in (6, 7)
         if (image.format in LOSSY or jpeg_inside) and not lossy:

@@ -18,7 +18,7 @@ _CHANNELS = 4
 def read_brush(packed: bytes, size: tuple[int, int]) -> Bits:
     """The painted pixels of an image of size (height, width).
 
-    The image's pixels must have been counted before: memory is taken for them.
+    The size must have been checked before: memory is taken for it.
 
     Raises:
         ValueError: the stream is cut, or holds another number of values than the image has.

@@ -112,6 +112,11 @@ def read_image_size(table: dict[str, Any], keys: tuple[str, str], where: str) ->
             f"{where}: {keys[0]} and {keys[1]} must be whole numbers of pixels, got "
             f"{shown(height)} and {shown(width)}: export the annotations again"
         )
+    if height * width > MAX_PIXELS:
+        raise DataError(
+            f"{where} claims {width} x {height} pixels, more than the limit of {MAX_PIXELS}: cut "
+            "the image into tiles"
+        )
     return height, width
 
 

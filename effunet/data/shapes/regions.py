@@ -10,7 +10,6 @@ from typing import Any, cast
 
 import numpy as np
 
-from effunet.data.files.opening import MAX_PIXELS
 from effunet.data.shapes.brush import read_brush
 from effunet.data.shapes.drawing import Ellipse, Part, Polygon, Shape
 from effunet.data.shapes.reading import (
@@ -125,8 +124,6 @@ def _part(value: Table, region: Table, size: tuple[int, int], where: str) -> Par
 
 
 def _brush(plain: Any, size: tuple[int, int], where: str) -> Runs:
-    if size[0] * size[1] > MAX_PIXELS:
-        raise DataError(f"{where}: an image of {size[0]} x {size[1]} is too large: cut it up")
     try:
         if not isinstance(plain, list):
             raise TypeError(f"its rle is no list: {shown(plain)}")
