@@ -4,7 +4,6 @@ Every reader takes `where` (file, image, shape) for the message, and raises Data
 """
 
 import base64
-import binascii
 import io
 import json
 import math
@@ -134,7 +133,7 @@ def read_bitmap(text: Any, where: str) -> Bits:
         raise DataError(f"{where}: a mask must be a PNG in base64, got {shown(text)}")
     try:
         data = base64.b64decode(text, validate=True)
-    except binascii.Error as fault:
+    except ValueError as fault:
         raise DataError(f"{where}: the mask is no base64 ({fault}): draw it again") from None
     with opened(Path(f"{where}: its mask"), io.BytesIO(data), MAX_PIXELS) as image:
         values = np.array(image)

@@ -34,7 +34,7 @@ TYPES = (*_DRAWN, *(f"{kind}labels" for kind in _DRAWN), "labels", *UNREAD)
 
 
 def read_regions(annotation: Table | None, where: str) -> list[Table]:
-    """The results that are regions, each with the label that it has.
+    """The results that are regions.
 
     A region drawn and labelled by two tags stands twice, with one id; what hangs on a region
     (choices, texts) repeats its place, too.
@@ -49,8 +49,8 @@ def read_regions(annotation: Table | None, where: str) -> list[Table]:
                 f"{where} has a region of type {result['type']}, which is not read: draw it with "
                 "polygons or the brush, or export the project as COCO"
             )
-    labelled = {result.get("id") for result in drawn if _labels(result)}
-    return [r for r in drawn if _labels(r) or r.get("id") is None or r["id"] not in labelled]
+    labelled = {str(result["id"]) for result in drawn if _labels(result) and "id" in result}
+    return [r for r in drawn if _labels(r) or str(r.get("id", ())) not in labelled]
 
 
 def _labels(region: Table) -> Any:
