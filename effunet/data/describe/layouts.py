@@ -20,13 +20,11 @@ classes: the one of the higher index); `crowd` what becomes of COCO's crowds (ig
 
 import re
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast, get_args
+from typing import Any, cast, get_args
 
+from effunet.data.shapes.paint import Crowd, Order
 from effunet.errors import DataError
 from effunet.plain import read_table, read_text
-
-Order = Literal["file", "area", "classes"]
-Crowd = Literal["ignore", "paint", "skip"]
 
 FORMATS = ("coco", "labelme", "cvat", "label_studio", "cityscapes")
 PAINT, CROWD = get_args(Order), get_args(Crowd)

@@ -39,7 +39,7 @@ class FileDataset(Dataset):
             description.labels,
             listing.pairs.names,
             description.pixels,
-            description.notices,
+            (*description.notices, *listing.notices),
         )
         self.listing = listing
         self.description = description
@@ -85,7 +85,8 @@ class FileDataset(Dataset):
         from effunet.data.shapes.paint import paint
 
         layout, drawing = truth.layout, self._drawing(truth, index)
-        size = drawing.size or read_upright_size(self.image_path(index), self.max_pixels)
+        # The image's own, so that annotations of another size are told as such.
+        size = read_upright_size(self.image_path(index), self.max_pixels)
         return paint(
             drawing,
             size,

@@ -46,6 +46,7 @@ class Listing:
     list_file: str = ""
     truth: Truth | None = None
     weights: Float32[ndarray, " N"] | None = None  # how often each is drawn, against the others
+    notices: tuple[str, ...] = ()  # what annotations hold and no mask can
     files: tuple[Path, ...] = field(default=())  # lists, manifests and annotations that were read
 
     def faults(self) -> list[str]:

@@ -3,6 +3,7 @@
 Only folders are read, and the lists, manifests and annotations that say what belongs where.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -142,8 +143,12 @@ class Search:
         aliases = Aliases(images, self.place)
         places: dict[Key, int] = {}
         unfound: list[str] = []
+        others: defaultdict[int, list[str]] = defaultdict(list)
+        for other, place in annotations.aliases.items():
+            others[place].append(other)
         for place, name in enumerate(annotations.names):
-            key = aliases.find(name)
+            found = (aliases.find(text) for text in (name, *others[place]))
+            key = next((key for key in found if key is not None), None)
             if key is None:
                 unfound.append(name)
             else:
@@ -160,6 +165,7 @@ class Search:
             masks_wanted=f"its entry in {file}",
             truth=Truth(layout, annotations, entries_of([places[key] for key in ordered])),
             files=(file,),
+            notices=tuple(annotations.notices),
         )
 
 
