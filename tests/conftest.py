@@ -1,12 +1,22 @@
 """Run the whole test suite with shapes and types checked: the hook must come before effunet."""
 
+import atexit
 import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from jaxtyping import install_import_hook
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 # One thread a process: pytest runs one process a core.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from jaxtyping import install_import_hook
+# What the tests leave in a cache goes with them; matplotlib's list of fonts takes long to make.
+_cache = tempfile.mkdtemp(prefix="effunet-tests-")
+atexit.register(shutil.rmtree, _cache, ignore_errors=True)
+os.environ.setdefault("MPLCONFIGDIR", str(Path.home() / ".cache" / "matplotlib"))
+os.environ["XDG_CACHE_HOME"] = _cache
 
 install_import_hook("effunet", "typecheck.check")

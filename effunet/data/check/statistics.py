@@ -8,14 +8,17 @@ import os
 import random
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from jaxtyping import Int64
 
-from effunet.data.dataset import Dataset
-from effunet.data.sources.folder import FileDataset
+from effunet.data.check.counting import byte_counts
+from effunet.data.check.survey import Survey
+from effunet.data.check.surveyed import memory_of, remembered
+from effunet.data.dataset import Dataset, FileDataset
 from effunet.labels import IGNORE, IndexMask
 
 SAMPLE, DRAWN = 1000, 200
@@ -60,6 +63,12 @@ class SplitStatistics:
         """Return JSON types under the names of the fields."""
         return {n: list(v) if isinstance(v, tuple) else v for n, v in asdict(self).items()}
 
+    @classmethod
+    def from_plain(cls, plain: dict[str, Any]) -> "SplitStatistics":
+        """Read what to_plain wrote."""
+        read: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in plain.items()}
+        return cls(**read)
+
 
 def split_statistics(dataset: Dataset, limit: int | None = None, seed: int = 0) -> SplitStatistics:
     """Count the classes of a split in at most `limit` of its masks; None: SAMPLE, or DRAWN.
@@ -76,6 +85,40 @@ def split_statistics(dataset: Dataset, limit: int | None = None, seed: int = 0) 
     indices: Sequence[int] = range(len(dataset))
     if len(indices) > limit:
         indices = sorted(random.Random(seed).sample(indices, limit))
+    if not isinstance(dataset, FileDataset):
+        return _counted(dataset, indices)
+    memory = memory_of(dataset)
+    if len(indices) == len(dataset):
+        survey = remembered(memory)
+        # A mask at fault is told below, when it is read again.
+        if survey is not None and survey.whole and not survey.faults and not survey.unknown:
+            return of_survey(dataset, survey)
+    kind = f"statistics-{len(indices)}-{seed}"
+    known = memory.recall(kind)
+    if known is not None:
+        with suppress(TypeError):  # kept by somebody else
+            return SplitStatistics.from_plain(known)
+    counted = _counted(dataset, indices)
+    memory.keep(kind, counted.to_plain())
+    return counted
+
+
+def of_survey(dataset: Dataset, survey: Survey) -> SplitStatistics:
+    """What the masks that a survey has read hold."""
+    return SplitStatistics(
+        dataset=dataset.name,
+        split=dataset.split,
+        classes=dataset.labels.names,
+        images=survey.pairs,
+        read=survey.read_masks,
+        pixels=tuple(survey.pixels.tolist()),
+        images_with=tuple(survey.images_with.tolist()),
+        pixels_around=tuple(survey.pixels_around.tolist()),
+        ignored=survey.ignored,
+    )
+
+
+def _counted(dataset: Dataset, indices: Sequence[int]) -> SplitStatistics:
     classes = len(dataset.labels)
     pixels, around, images = np.zeros((3, classes), np.int64)
     ignored = 0
@@ -102,7 +145,7 @@ def _counts(dataset: Dataset, indices: Sequence[int]) -> Iterator[Int64[np.ndarr
     """Pixels per class index of each mask, in the order of indices."""
 
     def count(index: int) -> Int64[np.ndarray, "256"]:
-        return np.bincount(_mask(dataset, index).reshape(-1), minlength=256).astype(np.int64)
+        return byte_counts(_mask(dataset, index))
 
     # Decoders release the interpreter's lock.
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
