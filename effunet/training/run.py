@@ -82,7 +82,13 @@ class Run:
         _check_batch(config, chosen)
         notices = [*train.notices, *val.notices]
         if data.check != "none":
-            notices += require(train, val, everything=data.check == "all")
+            notices += require(
+                train,
+                val,
+                everything=data.check == "all",
+                strict=data.strict,
+                crop=crop_of(config),
+            )
         weights, lines = class_weights_of(config, train) or (None, [])
         notices += lines
         with progress("looking for the classes", machine.is_first()) as told:

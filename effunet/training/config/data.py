@@ -48,6 +48,11 @@ class Data:
         " a seeded sample of a large one, `all` opens every pair, `none` trusts you",
         choices=("auto", "all", "none"),
     )
+    strict: bool = key(
+        False,
+        "warnings of the check end the run, too: an image that stands in both splits, a class that"
+        " never occurs, images smaller than the crop",
+    )
     on_error: str = key(
         "raise",
         "an image that cannot be read in mid-training: `raise` ends the run, `skip` steps over up"
