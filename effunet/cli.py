@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from effunet import processes
+from effunet.commands import data
 from effunet.commands.layouts import LAYOUTS
 from effunet.errors import told
 from effunet.model.lineages import LINEAGES
@@ -98,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_predict(commands)
     _add_info(commands)
     _add_import(commands)
+    data.add_parser(commands, _add_debug)
     return parser
 
 

@@ -137,6 +137,18 @@ class Reader:
             return None
 
 
+def see(image: Image, mask: IndexMask) -> Look:
+    """What a sample shows that was made and not read."""
+    return Look(
+        True,
+        True,
+        size=(image.shape[0], image.shape[1]),
+        digest=_digest(image),
+        channels=_channels(image),
+        counts=byte_counts(mask),
+    )
+
+
 def _with_rest(dataset: FileDataset, rest: Literal["error", "ignore"]) -> FileDataset:
     """The same files, read with another rule for the values that stand nowhere in the map."""
     other = copy.copy(dataset)

@@ -4,6 +4,7 @@ A fault found here costs seconds; found by a training it costs the epoch before 
 is remembered while no file changes, so that the next training reads nothing but folders.
 """
 
+from dataclasses import dataclass
 from itertools import combinations
 
 from effunet.data.check.findings import Finding, refuse_faults, told
@@ -34,9 +35,17 @@ def require(
     Raises:
         DataError: one line with the first faults whole and the number of the others.
     """
-    findings = examine(*datasets, everything=everything, crop=crop, progress=progress)
-    refuse_faults(findings, strict)
-    return [finding.line for finding in findings]
+    found = examine(*datasets, everything=everything, crop=crop, progress=progress)
+    refuse_faults(found.findings, strict)
+    return [finding.line for finding in found.findings]
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What a check has found, and the surveys of the splits that lie in files."""
+
+    findings: list[Finding]
+    surveys: list[tuple[FileDataset, Survey]]
 
 
 def examine(
@@ -44,21 +53,21 @@ def examine(
     everything: bool = False,
     crop: tuple[int, int] | None = None,
     progress: Progress | None = None,
-) -> list[Finding]:
-    """All findings of several splits of one dataset, and the images that two of them share."""
+) -> Examination:
+    """Check several splits of one dataset, and that no two of them share an image.
+
+    What is made in memory has no findings: only files can be at fault.
+    """
     findings: list[Finding] = []
-    looked_through: list[tuple[FileDataset, Memory, Survey]] = []
+    seen: list[_Seen] = []
     for place, dataset in enumerate(datasets):
-        if not isinstance(dataset, FileDataset):
-            continue  # only files can be at fault
-        memory = memory_of(dataset)
-        found = survey(dataset, memory, everything=everything, progress=progress)
-        asked = crop if place == 0 else None  # validation is on whole images
-        findings += [*_pairing(dataset), *judge(dataset, found, asked)]
-        looked_through.append((dataset, memory, found))
-    for one, other in combinations(looked_through, 2):
+        if isinstance(dataset, FileDataset):
+            seen.append(_look_through(dataset, everything, progress=progress))
+            asked = crop if place == 0 else None  # validation is on whole images
+            findings += [*_pairing(dataset), *judge(dataset, seen[-1].survey, asked)]
+    for one, other in combinations(seen, 2):
         findings += _shared(one, other)
-    return findings
+    return Examination(findings, [(one.dataset, one.survey) for one in seen])
 
 
 def check(
@@ -70,25 +79,36 @@ def check(
     """
     if not isinstance(dataset, FileDataset):
         return []
+    found = _look_through(dataset, everything, seed, progress)
+    return [*_pairing(dataset), *judge(dataset, found.survey)]
+
+
+@dataclass(frozen=True)
+class _Seen:
+    dataset: FileDataset
+    memory: Memory
+    survey: Survey
+
+
+def _look_through(
+    dataset: FileDataset, everything: bool, seed: int = 0, progress: Progress | None = None
+) -> _Seen:
     memory = memory_of(dataset, seed)
     found = survey(dataset, memory, everything=everything, seed=seed, progress=progress)
-    return [*_pairing(dataset), *judge(dataset, found)]
+    return _Seen(dataset, memory, found)
 
 
 def _pairing(dataset: FileDataset) -> list[Finding]:
     return [told(line, "pairing", dataset.split) for line in dataset.listing.faults()]
 
 
-def _shared(
-    one: tuple[FileDataset, Memory, Survey], other: tuple[FileDataset, Memory, Survey]
-) -> list[Finding]:
+def _shared(one: _Seen, other: _Seen) -> list[Finding]:
     """shared_images, remembered: bytes of many files may have to be read for it."""
-    (mine, memory, survey), (theirs, their_memory, their_survey) = one, other
-    kind = f"shared-{their_memory.place}"
-    known = memory.recall(kind)
-    if known is not None and known.get("other") == their_memory.fingerprint:
+    kind = f"shared-{other.memory.place}"
+    known = one.memory.recall(kind)
+    if known is not None and known.get("other") == other.memory.fingerprint:
         return [Finding(**finding) for finding in known["findings"]]
-    findings = shared_images(mine, theirs, (survey, their_survey))
+    findings = shared_images(one.dataset, other.dataset, (one.survey, other.survey))
     plain = [finding.to_plain() for finding in findings]
-    memory.keep(kind, {"other": their_memory.fingerprint, "findings": plain})
+    one.memory.keep(kind, {"other": other.memory.fingerprint, "findings": plain})
     return findings

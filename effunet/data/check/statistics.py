@@ -17,12 +17,12 @@ from jaxtyping import Int64
 
 from effunet.data.check.counting import byte_counts
 from effunet.data.check.survey import Survey
-from effunet.data.check.surveyed import memory_of, remembered
+from effunet.data.check.surveyed import DRAWN, memory_of, remembered
 from effunet.data.dataset import Dataset, FileDataset
 from effunet.labels import IGNORE, IndexMask
 
-SAMPLE, DRAWN = 1000, 200
-"""Masks read of a larger split, and drawn of one that is made on demand, which takes longer."""
+SAMPLE = 1000
+"""Masks read of a larger split."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,8 +18,8 @@ import numpy as np
 from jaxtyping import Int64, UInt32, UInt64
 
 from effunet.data.check.findings import Finding
-from effunet.data.check.look import Look, Reader
-from effunet.data.dataset import FileDataset
+from effunet.data.check.look import Look, Reader, see
+from effunet.data.dataset import Dataset, FileDataset
 from effunet.data.files.opening import read_size
 from effunet.errors import EffunetError
 from effunet.labels import IGNORE, RawValue
@@ -68,6 +68,7 @@ class Survey:
     more_unknown: bool = False  # there are more than VALUES_KEPT
     faults: list[Finding] = field(default_factory=list[Finding])
     more_faults: int = 0
+    remembered: bool = False  # from an earlier time, and nothing has changed since
 
     @classmethod
     def empty(cls, pairs: int, classes: int) -> "Survey":
@@ -124,6 +125,7 @@ class Survey:
     def from_plain(cls, plain: dict[str, Any]) -> "Survey":
         """Read what to_plain wrote; anything else raises TypeError, ValueError or KeyError."""
         survey = cls(**plain)
+        survey.remembered = True
         for name, like in (
             *((n, np.int64) for n in ("pixels", "images_with", "pixels_around", "colors")),
             ("sizes", np.uint32),
@@ -161,6 +163,25 @@ def make_survey(
         survey.add(index, seen)
         if progress is not None:
             progress(index + 1, count)
+    return survey
+
+
+def survey_samples(
+    dataset: Dataset, limit: int, seed: int = 0, progress: Progress | None = None
+) -> Survey:
+    """The same of samples that are made, not read: of at most `limit` of them, drawn by seed."""
+    survey = Survey.empty(len(dataset), len(dataset.labels))
+    indices = range(len(dataset))
+    chosen = sorted(random.Random(seed).sample(indices, min(limit, len(dataset))))
+
+    def look(index: int) -> Look:
+        sample = dataset[index]
+        return see(sample.image, sample.mask)
+
+    for done, (index, seen) in enumerate(zip(chosen, _each(look, chosen), strict=True), 1):
+        survey.add(index, seen)
+        if progress is not None:
+            progress(done, len(chosen))
     return survey
 
 

@@ -2,11 +2,19 @@
 
 from contextlib import suppress
 
+from effunet.data.check.findings import refuse_faults
+from effunet.data.check.judge import judge
 from effunet.data.check.remembered import Memory
-from effunet.data.check.survey import Progress, Survey, limits, make_survey
-from effunet.data.dataset import FileDataset
+from effunet.data.check.survey import Progress, Survey, limits, make_survey, survey_samples
+from effunet.data.dataset import Dataset, FileDataset, GeneratedDataset
 
 _KIND = "survey"
+
+DRAWN = 200
+"""Samples that are measured of a split that is made on demand, which takes longer than reading."""
+
+_HARMLESS = ("all_ignored", "foreground_ignored")
+"""Faults of a description that leave the counts as they are, which then show them."""
 
 
 def memory_of(dataset: FileDataset, seed: int = 0) -> Memory:
@@ -32,6 +40,20 @@ def survey(
     made = make_survey(dataset, everything=everything, masks=masks, seed=seed, progress=progress)
     memory.keep(_KIND, made.to_plain())
     return made
+
+
+def require_survey(dataset: Dataset, progress: Progress | None = None) -> Survey:
+    """What is to be measured of a split: every mask of files is read, a sample of what is made.
+
+    Raises:
+        DataError: a file is at fault, so that the numbers would not be those of the dataset.
+    """
+    if not isinstance(dataset, FileDataset):
+        limit = DRAWN if isinstance(dataset, GeneratedDataset) else len(dataset)
+        return survey_samples(dataset, limit, progress=progress)
+    found = survey(dataset, memory_of(dataset), masks=True, progress=progress)
+    refuse_faults(finding for finding in judge(dataset, found) if finding.kind not in _HARMLESS)
+    return found
 
 
 def remembered(memory: Memory) -> Survey | None:
