@@ -43,7 +43,7 @@ def overlay(
     """
     if not 0 <= alpha <= 1:
         raise ValueError(f"alpha is a share and must lie in [0, 1], got {alpha}")
-    below = _rgb(image)
+    below = shown_image(image)
     colours = labels.colorize(mask)
     mixed = np.asarray(Image.blend(Image.fromarray(below), Image.fromarray(colours), alpha))
     return np.where((mask == IGNORE)[..., None], below, mixed)
@@ -74,7 +74,11 @@ def sheet(rows: Sequence[Row], labels: LabelMap, width: int = 1200) -> Image.Ima
         draw.text((left, 6), title, INK, font=large)
     top = heading
     for row, (high, wide) in zip(rows, sizes, strict=True):
-        panels = (_rgb(row.image), labels.colorize(row.truth), labels.colorize(row.prediction))
+        panels = (
+            shown_image(row.image),
+            labels.colorize(row.truth),
+            labels.colorize(row.prediction),
+        )
         draw.text((gap, top + 2), _shortened(draw, row.name, small, column), QUIET, font=small)
         for left, panel in zip(lefts, panels, strict=True):
             # Colours of classes must not mix: only the image itself may be smoothed.
@@ -167,7 +171,7 @@ def palette(labels: LabelMap) -> UInt8[ndarray, "256 3"]:
     return colours
 
 
-def _rgb(image: UInt8[ndarray, "H W C"]) -> UInt8[ndarray, "H W 3"]:
+def shown_image(image: UInt8[ndarray, "H W C"]) -> UInt8[ndarray, "H W 3"]:
     """What a screen can show: grey three times, or the first three of more channels."""
     if image.shape[2] < 3:
         return np.repeat(image[..., :1], 3, axis=2)

@@ -89,6 +89,18 @@ def prepare_folder(folder: Path) -> None:
         ) from error
 
 
+def prepare_file(file: Path) -> None:
+    """Make the file's folder, and see that a file can be written there.
+
+    Raises:
+        UsageError: the file is a folder, or a file stands in the folder's way.
+        ResourceError: not writable.
+    """
+    if file.is_dir():
+        raise UsageError(f"--out {file} is a folder: name a file")
+    prepare_folder(file.parent)
+
+
 def _images(inputs: Sequence[Path], out: Path) -> Iterator[tuple[Path, Path]]:
     """Each image with its path below the input that led to it; folders in the order of names."""
     for given in inputs:
