@@ -12,7 +12,7 @@ from effunet.data.check import survey as surveys
 from effunet.data.check.findings import Finding
 from effunet.data.check.preflight import check, require
 from effunet.data.check.twins import shared_images
-from effunet.data.dataset import Dataset, open_dataset
+from effunet.data.dataset import Dataset, FileDataset, open_dataset
 from effunet.errors import DataError
 
 DESCRIPTION = "classes: [a, b, c]\nignore: [255]\n"
@@ -201,3 +201,203 @@ def test_checking_writes_nothing_into_the_folder(root: Path) -> None:
     before = tree_digest(root)
     require(opened(root), opened(root, "val"))
     assert tree_digest(root) == before
+
+
+def described(root: Path, text: str) -> Path:
+    (root / "dataset.yaml").write_text(text)
+    return root
+
+
+def masks_of(root: Path, *values: int, split: str = "train") -> None:
+    for index, mask in enumerate(sorted((root / split / "masks").iterdir())):
+        write_png(mask, stripes(values, index))
+
+
+def only(findings: list[Finding], kind: str) -> Finding:
+    (finding,) = [finding for finding in findings if finding.kind == kind]
+    return finding
+
+
+def test_unknown_values_are_counted_over_all_masks(root: Path) -> None:
+    masks_of(root, 0, 1, 7)
+    finding = only(check(opened(root)), "unknown_values")
+    pixels = 4 * 32 * 48 // 3
+    assert f"7 ({pixels} px in 4 masks)" in finding.what
+    assert "`ignore: [7]`" in finding.mend and finding.split == "train"
+
+
+def test_masks_that_count_from_one_get_the_lines_that_shift_them(root: Path) -> None:
+    masks_of(root, 1, 2, 3)
+    mend = only(check(opened(root)), "unknown_values").mend
+    assert "count from 1" in mend
+    assert "`values: [1]` for a and so on up to `values: [3]` for c" in mend
+
+
+def test_a_zero_for_unlabelled_beside_classes_from_one_is_recognised(root: Path) -> None:
+    masks_of(root, 0, 1, 2, 3)
+    mend = only(check(opened(root)), "unknown_values").mend
+    assert "where 0 means unlabelled, write `ignore: [0]` and `values: [1]` for a" in mend
+    # The mend is a whole one.
+    lines = "classes: [{name: a, values: [1]}, {name: b, values: [2]}, {name: c, values: [3]}]\n"
+    assert check(opened(described(root, lines + "ignore: [0]\n"))) == []
+
+
+def test_255_beside_a_map_of_0_and_1_is_the_foreground(root: Path) -> None:
+    described(root, "classes: [background, sky]\n")
+    masks_of(root, 0, 255)
+    finding = only(check(opened(root)), "unknown_values")
+    assert "255 is the foreground here: write `values: [255]` for sky" in finding.mend
+    described(root, "classes: [background, {name: sky, values: [255]}]\n")
+    assert check(opened(root)) == []
+
+
+def test_masks_resized_with_interpolation_are_recognised_by_their_many_rare_values(
+    root: Path,
+) -> None:
+    described(root, "classes: [{name: a, values: [0]}, {name: b, values: [200]}]\n")
+    for index, mask in enumerate((root / "train/masks").iterdir()):
+        small = Image.fromarray(stripes((0, 200), index, (5, 7)))
+        small.resize((48, 32), Image.Resampling.BICUBIC).save(mask)
+    finding = only(check(opened(root)), "unknown_values")
+    assert "resized with interpolation" in finding.mend and "nearest neighbour" in finding.mend
+
+
+def test_a_few_forgotten_ids_are_not_taken_for_interpolation(root: Path) -> None:
+    masks_of(root, 0, 1, 2, 40, 50, 60)
+    assert "`ignore: [40, 50, 60]`" in only(check(opened(root)), "unknown_values").mend
+
+
+def test_a_class_0_that_never_occurs_beside_all_others_looks_shifted(root: Path) -> None:
+    masks_of(root, 1, 2)
+    finding = only(check(opened(root)), "shifted_values")
+    assert finding.level == "warning" and "no pixel of a" in finding.what
+    assert "where the masks count from 1" in finding.mend
+
+
+def test_what_rest_ignores_is_told_and_counted(root: Path) -> None:
+    described(root, "classes: [a, b, c]\nignore: [255]\nrest: ignore\n")
+    masks_of(root, 0, 1, 2, 77)
+    (finding,) = check(opened(root))
+    assert (finding.kind, finding.level) == ("unlisted_values", "note")
+    assert f"77 ({32 * 48} px in 4 masks)" in finding.what and "`rest: ignore`" in finding.mend
+
+
+def test_255_as_a_class_among_several_is_worth_a_warning(root: Path) -> None:
+    described(root, "classes: [a, b, {name: void, values: [255]}]\n")
+    masks_of(root, 0, 1, 255)
+    finding = only(check(opened(root)), "void_class")
+    assert finding.level == "warning" and "void is learnt and scored" in finding.what
+    assert "`ignore: [255]`" in finding.mend
+
+
+def test_a_mask_that_lies_as_the_camera_did_is_told_by_the_orientation(root: Path) -> None:
+    turned, exif = Image.fromarray(random_image(0)), Image.Exif()
+    exif[274] = 6
+    (root / "train/images/train_001.png").unlink()
+    turned.save(root / "train/images/train_001.jpg", exif=exif)
+    finding = only(check(opened(root)), "size_mismatch")
+    assert "is 48 x 32" in finding.what and "EXIF orientation" in finding.mend
+    write_png(root / "train/masks/train_001.png", stripes((0, 1, 2), size=(48, 32)))
+    assert check(opened(root)) == []
+
+
+def test_the_orientation_counts_where_an_image_is_not_decoded(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    test_a_mask_that_lies_as_the_camera_did_is_told_by_the_orientation(root)
+    write_png(root / "train/masks/train_001.png", stripes((0, 1, 2)))
+    monkeypatch.setattr(surveys, "READ_PAIRS", 3)
+    assert "EXIF" in only(check(opened(root), seed=2), "size_mismatch").mend
+
+
+def test_a_mask_in_a_lossy_format_is_a_kind_of_its_own(root: Path) -> None:
+    mask = root / "train/masks/train_001.png"
+    Image.fromarray(stripes((0, 1, 2))).save(mask.with_suffix(".jpg"))
+    mask.unlink()
+    finding = only(check(opened(root)), "lossy_mask")
+    assert "JPEG" in finding.what and "save the masks as PNG" in finding.mend
+
+
+@pytest.mark.parametrize("ending", [".bmp", ".webp", ".tif"])
+def test_an_image_in_two_splits_is_found_by_its_pixels_in_whatever_format(
+    root: Path, ending: str
+) -> None:
+    train, val = root / "train/images/train_002.png", root / "val/images/val_001.png"
+    val.unlink()
+    Image.open(train).save(val.with_suffix(ending), lossless=True)
+    (line,) = require(opened(root), opened(root, "val"))
+    assert f"{train} = {val.with_suffix(ending)}" in line
+    with pytest.raises(DataError, match=r"stand in train too.*remove one of each"):
+        require(opened(root), opened(root, "val"), strict=True)
+
+
+def test_images_smaller_than_the_crop_are_told_with_a_crop_that_fits(root: Path) -> None:
+    write_png(root / "train/images/train_003.png", random_image(7, (40, 100)))
+    write_png(root / "train/masks/train_003.png", stripes((0, 1, 2), size=(40, 100)))
+    (line,) = require(opened(root), opened(root, "val"), crop=(36, 64))
+    assert "3 of 4 images are smaller than the crop of 36 x 64" in line
+    assert "down to 32 x 48" in line and "dataset.crop=[32,32]" in line
+    assert require(opened(root), opened(root, "val"), crop=(32, 48)) == []
+
+
+def test_more_faults_than_are_kept_are_counted(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(surveys, "FAULTS_KEPT", 1)
+    for index in range(3):
+        cut(root / f"train/images/train_{index:03d}.png")
+    told, more = check(opened(root))
+    assert "train_000" in told.line and "2 more files are at fault" in more.line
+
+
+def test_more_unknown_values_than_are_kept_are_no_burden(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(surveys, "VALUES_KEPT", 2)
+    masks_of(root, 0, 40, 50, 60)
+    assert ", and still others" in only(check(opened(root)), "unknown_values").what
+
+
+def test_the_warning_of_a_class_that_is_absent_names_it_and_its_split(root: Path) -> None:
+    masks_of(root, 0, 1, split="val")
+    (finding,) = check(opened(root, "val"))
+    assert (finding.kind, finding.level) == ("absent_class", "warning")
+    assert finding.split == "val" and "no pixel of c" in finding.what
+
+
+def test_what_a_survey_keeps_grows_by_less_than_200_bytes_a_pair(root: Path) -> None:
+    survey = surveys.make_survey(many_pairs(root, 300))
+    kept = survey.sizes.nbytes + survey.digests.nbytes
+    assert survey.pairs == 300 and kept <= 200 * 300
+    assert survey.pixels.sum() == 300 * 32 * 48
+
+
+def many_pairs(root: Path, count: int) -> FileDataset:
+    """A split of links to a few files, for a folder of any size costs the test no time."""
+    for kind in ("images", "masks"):
+        for index in range(4, count):
+            source = root / f"train/{kind}/train_{index % 4:03d}.png"
+            (root / f"train/{kind}/train_{index:03d}.png").hardlink_to(source)
+    dataset = opened(root)
+    assert isinstance(dataset, FileDataset)
+    return dataset
+
+
+def test_few_results_wait_however_large_the_split_is(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[int] = []
+    ended: list[int] = []
+    dataset = many_pairs(root, 300)
+    read = dataset.read_image
+
+    def read_image(index: int) -> np.ndarray:
+        started.append(index)
+        return read(index)
+
+    monkeypatch.setattr(dataset, "read_image", read_image)
+
+    def tell(done: int, total: int) -> None:
+        ended.append(done)
+        assert len(started) - done <= 64
+
+    surveys.make_survey(dataset, progress=tell)
+    assert ended[-1] == 300

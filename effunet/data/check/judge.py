@@ -51,7 +51,8 @@ def _unknown(dataset: FileDataset, survey: Survey) -> Finding:
         for value, entry in counts
     )
     more = len(values) - len(counts)
-    told += f" and {more}{' or' if survey.more_unknown else ''} more values" if more else ""
+    told += f" and {more} more values" if more else ""
+    told += ", and still others" if survey.more_unknown else ""
     first = dataset.mask_path(min(entry.first for entry in survey.unknown.values()))
     masks = survey.unknown_masks
     others = f"; {masks - 1} more mask{'s' if masks > 2 else ''} hold such values"

@@ -124,21 +124,18 @@ class Survey:
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> "Survey":
         """Read what to_plain wrote; anything else raises TypeError, ValueError or KeyError."""
-        survey = cls(**plain)
-        survey.remembered = True
-        for name, like in (
-            *((n, np.int64) for n in ("pixels", "images_with", "pixels_around", "colors")),
-            ("sizes", np.uint32),
-            ("digests", np.uint64),
-        ):
-            setattr(survey, name, np.array(plain[name], like))
-        survey.sizes, survey.colors = survey.sizes.reshape(-1, 2), survey.colors.reshape(-1, 256)
-        survey.unknown = {
+        counts = ("pixels", "images_with", "pixels_around")
+        read: dict[str, Any] = plain | {n: np.array(plain[n], np.int64) for n in counts}
+        read["sizes"] = np.array(plain["sizes"], np.uint32).reshape(-1, 2)
+        read["digests"] = np.array(plain["digests"], np.uint64)
+        read["colors"] = np.array(plain["colors"], np.int64).reshape(-1, 256)
+        read["unknown"] = {
             tuple(value) if isinstance(value, list) else value: Unknown(*entry)
             for value, *entry in plain["unknown"]
         }
-        survey.faults = [Finding(**fault) for fault in plain["faults"]]
-        return survey
+        read["faults"] = [Finding(**fault) for fault in plain["faults"]]
+        read["remembered"] = True
+        return cls(**read)
 
 
 def make_survey(
