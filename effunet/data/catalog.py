@@ -54,6 +54,18 @@ def open_dataset(
         DataError: no such dataset, variant, split or files; files without a partner.
     """
     description, places = find_dataset(name_or_dir, root, choice)
+    return open_split(description, places, split, paired=paired, max_pixels=max_pixels)
+
+
+def open_split(
+    description: Description,
+    places: list[Path],
+    split: str,
+    *,
+    paired: bool = True,
+    max_pixels: int = MAX_PIXELS,
+) -> Dataset:
+    """One split of what find_dataset has found; raises as open_dataset does."""
     origin = description.origin
     if split not in origin.names:
         raise DataError(

@@ -8,11 +8,13 @@ import pytest
 from dataset_trees import camvid_tree, plain_folder, random_image, stripes, tree_digest, write_png
 from PIL import Image
 
+from effunet.data.catalog import open_dataset
 from effunet.data.check import survey as surveys
 from effunet.data.check.findings import Finding
 from effunet.data.check.preflight import check, require
 from effunet.data.check.twins import shared_images
-from effunet.data.dataset import Dataset, FileDataset, open_dataset
+from effunet.data.dataset import Dataset
+from effunet.data.sources.folder import FileDataset
 from effunet.errors import DataError
 
 DESCRIPTION = "classes: [a, b, c]\nignore: [255]\n"

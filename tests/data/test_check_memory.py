@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 from dataset_trees import plain_folder, random_image, stripes, tree_digest, write_png
 
+from effunet.data.catalog import open_dataset
 from effunet.data.check import remembered
 from effunet.data.check import survey as surveys
 from effunet.data.check.preflight import check, examine, require
 from effunet.data.check.statistics import SplitStatistics, split_statistics
-from effunet.data.dataset import Dataset, open_dataset
+from effunet.data.dataset import Dataset
 
 DESCRIPTION = "classes: [a, b, c]\nignore: [255]\n"
 

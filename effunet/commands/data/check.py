@@ -22,7 +22,8 @@ from effunet.data.check.findings import Finding
 from effunet.data.check.measures import sizes_of
 from effunet.data.check.preflight import Examination, examine
 from effunet.data.check.survey import Survey
-from effunet.data.dataset import Dataset, FileDataset
+from effunet.data.dataset import Dataset
+from effunet.data.sources.folder import FileDataset
 from effunet.errors import DataError
 
 SHOWN = 10

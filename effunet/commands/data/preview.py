@@ -8,7 +8,7 @@ from effunet.commands.data.sheet import Panel, draw_sheet
 from effunet.commands.outputs import prepare_file
 from effunet.commands.terminal import console, progress, shown
 from effunet.data.augment.augment import Augment
-from effunet.data.dataset import open_dataset
+from effunet.data.catalog import open_dataset
 from effunet.data.loading.sampling import sample_seed
 from effunet.pictures import png
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from effunet.commands.terminal import shown
+from effunet.data.catalog import find_dataset, open_split
 from effunet.data.check.findings import Finding
-from effunet.data.dataset import Dataset, find_dataset, open_split
+from effunet.data.dataset import Dataset
 from effunet.data.describe.description import Description
 from effunet.errors import DataError
 
@@ -34,7 +35,7 @@ def open_splits(name_or_dir: str, root: Path | None, splits: Sequence[str]) -> O
         print(f"effunet: {shown(notice)}", file=sys.stderr)
     opened: list[Dataset] = []
     missing: list[Finding] = []
-    for split in dict.fromkeys(splits or description.origin.splits):
+    for split in dict.fromkeys(splits or description.origin.names):
         try:
             opened.append(open_split(description, places, split, paired=False))
         except DataError as fault:

@@ -6,9 +6,10 @@ import numpy as np
 
 from effunet.data.check.findings import Finding
 from effunet.data.check.survey import Survey
-from effunet.data.dataset import FileDataset
+from effunet.data.sources.folder import FileDataset
 from effunet.data.sources.listing import shorten
-from effunet.labels import IGNORE, LabelMap, show_value
+from effunet.labels import IGNORE, LabelMap
+from effunet.values import show_value
 
 MANY = 20
 """More unknown values than this are no forgotten classes: something has mixed the values."""
@@ -46,8 +47,9 @@ def judge(
 def _unknown(dataset: FileDataset, survey: Survey) -> Finding:
     values = sorted(survey.unknown, key=lambda value: -survey.unknown[value].pixels)
     counts = [(value, survey.unknown[value]) for value in values[:10]]
+    unit = "px" if dataset.listing.truth is None else "shapes"
     told = ", ".join(
-        f"{show_value(value)} ({entry.pixels} px{_in_masks(entry.masks)})"
+        f"{show_value(value)} ({entry.pixels} {unit}{_in_masks(entry.masks)})"
         for value, entry in counts
     )
     more = len(values) - len(counts)
@@ -82,14 +84,17 @@ def _mend_unknown(dataset: FileDataset, survey: Survey) -> str:
             f"the masks hold 0 to {count} for {count} classes: where 0 means unlabelled, write "
             f"`ignore: [0]` and {shifted}; else describe the class {count} in {where}"
         )
-    if len(values) > MANY or (len(values) > max(3, occurring) and share < SHARE_MIXED):
+    pixels = dataset.listing.truth is None
+    mixed = len(values) > MANY or (len(values) > max(3, occurring) and share < SHARE_MIXED)
+    if pixels and mixed:
         return (
             f"{len(values)} such values look like masks resized with interpolation or saved with "
-            f"losses: make them again with nearest neighbour and PNG, or write `rest: ignore` in "
-            f"{where}"
+            f"losses: make them again with nearest neighbour and PNG, or write `rest: nearest` in "
+            f"{where} to take each for the nearest that is listed"
         )
     in_order = sorted(values, key=lambda value: (type(value).__name__, value))
-    line = ", ".join(map(show_value, in_order))
+    line = ", ".join(map(show_value, in_order[: 2 * MANY]))
+    line += ", ..." if len(in_order) > 2 * MANY else ""
     return f"list each under the `values` of its class, or write `ignore: [{line}]`, in {where}"
 
 

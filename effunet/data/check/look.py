@@ -15,11 +15,12 @@ from jaxtyping import Int64, UInt8
 
 from effunet.data.check.counting import byte_counts
 from effunet.data.check.findings import Finding, told
-from effunet.data.dataset import FileDataset, size_mismatch
-from effunet.data.files.opening import read_size, read_upright_size, seems_cut
-from effunet.data.sources.listing import EXTENSIONS
+from effunet.data.files.images import read_upright_size
+from effunet.data.files.opening import read_size, seems_cut
+from effunet.data.sources.folder import FileDataset, size_mismatch
 from effunet.errors import EffunetError
-from effunet.labels import IndexMask, RawValue, UnknownValues
+from effunet.labels import IndexMask
+from effunet.values import RawValue, UnknownValues
 
 LOSSY_ENDINGS = (".jpg", ".jpeg", ".jp2", ".webp", ".avif")
 
@@ -122,7 +123,7 @@ class Reader:
         if size is None:
             return True
         try:
-            if mask.suffix.lower() not in EXTENSIONS:  # annotations have no header
+            if self.dataset.listing.truth is not None:  # annotations have no header
                 return seems_cut(image)
             wrong = size != read_size(mask, self.dataset.max_pixels)
             return wrong or seems_cut(image) or seems_cut(mask)

@@ -13,7 +13,8 @@ from effunet.data.check.remembered import Memory
 from effunet.data.check.survey import Progress, Survey
 from effunet.data.check.surveyed import memory_of, survey
 from effunet.data.check.twins import shared_images
-from effunet.data.dataset import Dataset, FileDataset
+from effunet.data.dataset import Dataset
+from effunet.data.sources.folder import FileDataset
 
 
 def require(

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from effunet import artifact
-from effunet.data.dataset import FileDataset
+from effunet.data.sources.folder import FileDataset
 
 ENTRIES = 256
 """Entries that are kept; the one that was not used for longest goes first."""
@@ -61,8 +61,10 @@ class Memory:
             folders.add(whole.parent)
             digest.update(f"{whole}\0{self._state(file)}\n".encode(errors="surrogateescape"))
         self.fingerprint = digest.hexdigest()
-        self.root = Path(os.path.commonpath(folders)) if folders else Path("/")
-        where = f"{Path(dataset.description.where).absolute()}\0{self.root}\0{dataset.split}"
+        self.roots = [Path(os.path.commonpath(folders))] if folders else []
+        self.roots += [dataset.place.absolute()] if dataset.place is not None else []
+        described = Path(dataset.description.where).absolute()
+        where = f"{described}\0{dataset.name}\0{dataset.split}\0{self.roots}"
         self.place = hashlib.sha256(where.encode(errors="surrogateescape")).hexdigest()[:32]
 
     def recall(self, kind: str) -> dict[str, Any] | None:
@@ -92,7 +94,7 @@ class Memory:
     def _file(self, kind: str) -> Path | None:
         place = cache_folder()
         # A home folder may itself be looked through for images: nothing is written below a root.
-        if place is None or place.is_relative_to(self.root):
+        if place is None or any(place.is_relative_to(root) for root in self.roots):
             return None
         return place / f"{self.place}-{kind}.json"
 
@@ -106,7 +108,8 @@ class Memory:
 
 
 def _files(dataset: FileDataset) -> Iterator[Path]:
-    """Every file that a pair is read from; one of all masks comes once."""
+    """Every file that decides what the pairs are; one of all masks comes once."""
+    yield from dataset.listing.files
     last = None
     for index in range(len(dataset)):
         yield dataset.image_path(index)

@@ -18,7 +18,8 @@ from jaxtyping import Int64
 from effunet.data.check.counting import byte_counts
 from effunet.data.check.survey import Survey
 from effunet.data.check.surveyed import DRAWN, memory_of, remembered
-from effunet.data.dataset import Dataset, FileDataset
+from effunet.data.dataset import Dataset
+from effunet.data.sources.folder import FileDataset
 from effunet.labels import IGNORE, IndexMask
 
 SAMPLE = 1000

@@ -19,10 +19,12 @@ from jaxtyping import Int64, UInt32, UInt64
 
 from effunet.data.check.findings import Finding
 from effunet.data.check.look import Look, Reader, see
-from effunet.data.dataset import Dataset, FileDataset
+from effunet.data.dataset import Dataset
 from effunet.data.files.opening import read_size
+from effunet.data.sources.folder import FileDataset
 from effunet.errors import EffunetError
-from effunet.labels import IGNORE, RawValue
+from effunet.labels import IGNORE
+from effunet.values import RawValue
 
 READ_PAIRS, READ_PIXELS = 2000, 300_000_000
 """A split with no more than both is read whole: some seconds on one core."""

@@ -6,7 +6,9 @@ from effunet.data.check.findings import refuse_faults
 from effunet.data.check.judge import judge
 from effunet.data.check.remembered import Memory
 from effunet.data.check.survey import Progress, Survey, limits, make_survey, survey_samples
-from effunet.data.dataset import Dataset, FileDataset, GeneratedDataset
+from effunet.data.dataset import Dataset
+from effunet.data.sources.folder import FileDataset
+from effunet.data.sources.generated import GeneratedDataset
 
 _KIND = "survey"
 

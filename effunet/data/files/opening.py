@@ -17,7 +17,6 @@ MAX_PIXELS = 500_000_000
 """Pixels of the largest image that is opened, unless a caller says otherwise."""
 
 _BITS = 258  # a tag of TIFF
-_ORIENTATION = 274  # a tag of EXIF
 
 
 def read_size(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
@@ -32,18 +31,6 @@ def read_size(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
         file.seek(0)
         with opened(path, file, max_pixels) as image:
             return image.height, image.width
-
-
-def read_upright_size(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
-    """Height and width of the image as read_image gives it, from its header alone.
-
-    Raises:
-        DataError: as for read_size.
-    """
-    with access(path), path.open("rb") as file, opened(path, file, max_pixels) as image:
-        # 5 to 8 lie on their side.
-        turned = image.format != "TIFF" and image.getexif().get(_ORIENTATION) in (5, 6, 7, 8)
-        return (image.width, image.height) if turned else (image.height, image.width)
 
 
 def seems_cut(path: Path) -> bool:
