@@ -158,7 +158,7 @@ def make_survey(
         image, mask = everything or index in drawn, every_mask or index in drawn
         return reader.look(index, image=image, mask=mask, colors=index in drawn)
 
-    for index, seen in enumerate(_each(look, range(count))):
+    for index, seen in enumerate(in_order(look, range(count))):
         survey.add(index, seen)
         if progress is not None:
             progress(index + 1, count)
@@ -177,7 +177,7 @@ def survey_samples(
         sample = dataset[index]
         return see(sample.image, sample.mask)
 
-    for done, (index, seen) in enumerate(zip(chosen, _each(look, chosen), strict=True), 1):
+    for done, (index, seen) in enumerate(zip(chosen, in_order(look, chosen), strict=True), 1):
         survey.add(index, seen)
         if progress is not None:
             progress(done, len(chosen))
@@ -208,7 +208,7 @@ def _pixels(dataset: FileDataset) -> int:
     return pixels
 
 
-def _each(work: Callable[[int], T], indices: Sequence[int]) -> Iterator[T]:
+def in_order(work: Callable[[int], T], indices: Sequence[int]) -> Iterator[T]:
     """The work's result for each index in order; decoders release the interpreter's lock.
 
     Only a few are under way at a time: what waits would hold its memory.

@@ -112,8 +112,10 @@ class Search:
             listing = self._annotated(layout, chosen(images, take))
         else:
             pattern = layout.shapes if isinstance(layout, Shapes) else layout.masks
-            masks = chosen(self.found(pattern, _skipped(layout)), take)
-            images = chosen(images, take)
+            masks = self.found(pattern, _skipped(layout))
+            # x_mask.png beside x.png: what is named as a mask is no image, though "*" matches it.
+            images = chosen(_without(images, masks), take)
+            masks = chosen(masks, take)
             listing = paired(images, masks, (self.wanted(layout.images), self.wanted(pattern)))
             if isinstance(layout, Shapes):
                 listing = replace(listing, truth=Truth(layout))
@@ -180,6 +182,16 @@ def _exists(search: Search, layout: Layout) -> bool:
 
 def _skipped(layout: Masks | Shapes) -> str:
     return layout.skip if isinstance(layout, Masks) else ""
+
+
+def _without(images: Found, masks: Found) -> Found:
+    """The images whose files are no masks; the same object where that is all of them."""
+    both = {file for files in images.values() for file in files}
+    both &= {file for files in masks.values() for file in files}
+    if not both:
+        return images
+    kept = {key: [f for f in files if f not in both] for key, files in images.items()}
+    return {key: files for key, files in kept.items() if files}
 
 
 def _stars(pattern: str) -> int:
