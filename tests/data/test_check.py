@@ -151,7 +151,7 @@ def test_255_meant_as_foreground_but_ignored_is_a_fault(root: Path) -> None:
 def test_an_absent_class_is_worth_showing_and_no_fault(root: Path) -> None:
     (root / "dataset.yaml").write_text("classes: [a, b, c, unicorn]\n")
     (line,) = require(opened(root))
-    assert "no pixel of unicorn" in line and "n/a" in line
+    assert "no pixel of unicorn" in line and "add images" in line
     with pytest.raises(DataError, match="unicorn"):
         require(opened(root), strict=True)
 

@@ -15,7 +15,8 @@ from effunet.errors import ResourceError, UsageError
 
 def run(arguments: Namespace) -> int:
     """Look, write, and say what to do next."""
-    folder, out = arguments.folder, arguments.out or arguments.folder / FILE_NAME
+    folder = arguments.folder
+    out = _place(arguments.out or folder)
     if out.exists() and not arguments.force:
         raise UsageError(f"{out} is there already: --force replaces it, --out writes elsewhere")
     with progress(f"{folder}: masks") as tell:
@@ -25,11 +26,22 @@ def run(arguments: Namespace) -> int:
     for line in told:
         say.print(shown(line))
     say.print(f"\nwrote {shown(out)}: read and correct it, then")
-    name, root = _words(folder, out)
+    inside = out.absolute().parent == folder.absolute()
+    name = _word(folder if inside else out.parent)
+    root = "" if inside else f" --root {_word(folder)}"
     for action in ("check", "stats", "preview"):
         say.print(f"  effunet data {action} {name}{root}")
-    say.print(f"  python train.py dataset=folder dataset.root={_word(folder)}")
+    described = "" if inside else f" dataset.name={name}"
+    say.print(f"  python train.py dataset=folder{described} dataset.root={_word(folder)}")
     return 0
+
+
+def _place(out: Path) -> Path:
+    if out.is_dir():
+        return out / FILE_NAME
+    if out.name != FILE_NAME and out.suffix:
+        raise UsageError(f"--out {out}: every command looks for {FILE_NAME}: name a folder for it")
+    return out if out.name == FILE_NAME else out / FILE_NAME
 
 
 def _write(out: Path, text: str, *, asked: bool) -> None:
@@ -44,13 +56,6 @@ def _write(out: Path, text: str, *, asked: bool) -> None:
             f"{out} cannot be written ({fault.strerror}): --out FILE writes elsewhere; the text "
             "is on standard output"
         ) from fault
-
-
-def _words(folder: Path, out: Path) -> tuple[str, str]:
-    """How the other actions are told of the dataset: a description elsewhere has a root."""
-    if out.absolute().parent == folder.absolute() and out.name == FILE_NAME:
-        return _word(folder), ""
-    return _word(out.parent), f" --root {_word(folder)}"
 
 
 def _word(path: Path) -> str:

@@ -103,7 +103,8 @@ def _classes(dataset: FileDataset, survey: Survey) -> Iterator[Finding]:
     if not survey.read_masks or not int(survey.pixels.sum()) + survey.ignored:
         return
     labels, where, split = dataset.labels, dataset.description.where, dataset.split
-    title = f"{_title(dataset)}: in {'all' if survey.whole else 'the'} {survey.read_masks} masks"
+    masks = f"{survey.read_masks} mask{'s' if survey.read_masks > 1 else ''}"
+    title = f"{_title(dataset)}: in {'all' if survey.whole and masks[-1] == 's' else 'the'} {masks}"
     seen = np.flatnonzero(survey.pixels)
     if not len(seen):
         what = f"{title} read every pixel is ignored, so nothing can be counted"
@@ -129,8 +130,9 @@ def _classes(dataset: FileDataset, survey: Survey) -> Iterator[Finding]:
         mend = f"where the masks count from 1, write {_shifted(labels)} in {where}"
         yield Finding("shifted_values", what, mend, "warning", split)
         return
-    mend = "the IoU of an absent class is n/a, and nothing can be learnt of it: add images, or "
-    mend += f"take it out of `classes` in {where}"
+    mend = f"add images of what is absent, or take it out of `classes` in {where}"
+    if split in ("val", "test"):
+        mend = "the IoU of an absent class is n/a, and the mean is over the others"
     yield Finding("absent_class", what, mend, "warning", split)
 
 
