@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32, Shaped
+from jaxtyping import Float32, Shaped, UInt8
 
 from effunet.data.augment.presets import GREY
 from effunet.data.dataset import Dataset, Sample
-from effunet.labels import IGNORE
+from effunet.labels import IGNORE, IndexMask
 
 
 class Subset(Dataset):
@@ -37,6 +37,19 @@ class Subset(Dataset):
         chosen = self.whole.weights[list(self.indices)]
         return chosen if chosen.any() else None
 
+    @property
+    def scored(self) -> tuple[bool, ...] | None:
+        """As of the whole."""
+        return self.whole.scored
+
+    def read_image(self, index: int) -> UInt8[np.ndarray, "H W C"]:
+        """The image of a sample without its mask."""
+        return self.whole.read_image(self.indices[index])
+
+    def read_mask(self, index: int) -> IndexMask:
+        """The mask of a sample without its image."""
+        return self.whole.read_mask(self.indices[index])
+
     def image_path(self, index: int) -> Path | None:
         """The file that the image is read from; None where it is made."""
         return self.whole.image_path(self.indices[index])
@@ -59,6 +72,14 @@ class Middles(Subset):
     def weights(self) -> None:
         """None: each is learnt as much as the others."""
         return None
+
+    def read_image(self, index: int) -> UInt8[np.ndarray, "H W C"]:
+        """The middle of the image."""
+        return self[index].image
+
+    def read_mask(self, index: int) -> IndexMask:
+        """The middle of the mask."""
+        return self[index].mask
 
     def __getitem__(self, index: int) -> Sample:
         if index not in self.held:

@@ -5,7 +5,7 @@ is remembered while no file changes, so that the next training reads nothing but
 """
 
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, product
 
 from effunet.data.check.findings import Finding, refuse_faults, told
 from effunet.data.check.judge import judge
@@ -60,15 +60,20 @@ def examine(
     What is made in memory has no findings: only files can be at fault.
     """
     findings: list[Finding] = []
-    seen: list[_Seen] = []
+    splits: list[list[_Seen]] = []
     for place, dataset in enumerate(datasets):
-        if isinstance(dataset, FileDataset):
-            seen.append(_look_through(dataset, everything, progress=progress))
-            asked = crop if place == 0 else None  # validation is on whole images
-            findings += [*_pairing(dataset), *judge(dataset, seen[-1].survey, asked)]
-    for one, other in combinations(seen, 2):
-        findings += _shared(one, other)
-    return Examination(findings, [(one.dataset, one.survey) for one in seen])
+        splits.append([])
+        asked = crop if place == 0 else None  # validation is on whole images
+        # Of a mixture each part, in its own classes.
+        for source in dataset.sources:
+            if isinstance(source, FileDataset):
+                found = _look_through(source, everything, progress=progress)
+                splits[-1].append(found)
+                findings += [*_pairing(source), *judge(source, found.survey, asked)]
+    for ours, others in combinations(splits, 2):
+        for one, other in product(ours, others):
+            findings += _shared(one, other)
+    return Examination(findings, [(one.dataset, one.survey) for split in splits for one in split])
 
 
 def check(
@@ -78,10 +83,12 @@ def check(
 
     A dataset that is made in memory has no findings.
     """
-    if not isinstance(dataset, FileDataset):
-        return []
-    found = _look_through(dataset, everything, seed, progress)
-    return [*_pairing(dataset), *judge(dataset, found.survey)]
+    findings: list[Finding] = []
+    for source in dataset.sources:
+        if isinstance(source, FileDataset):
+            found = _look_through(source, everything, seed, progress)
+            findings += [*_pairing(source), *judge(source, found.survey)]
+    return findings
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,6 @@ from jaxtyping import Float64, Int64, UInt8, UInt32
 
 from effunet.data.dataset import Dataset
 from effunet.data.loading.faults import may_be_skipped
-from effunet.data.sources.folder import FileDataset
-from effunet.data.subset import Subset
 from effunet.errors import DataError, EffunetError
 from effunet.labels import IGNORE, IndexMask
 
@@ -151,7 +149,7 @@ def _look_all(
 ) -> Iterator[tuple[int, tuple[int, _Rows]]]:
     def look(index: int) -> tuple[int, _Rows]:
         try:
-            mask = _mask(dataset, index)
+            mask = dataset.read_mask(index)
             return mask.shape[1], rows_of(mask, index)
         except (EffunetError, OSError) as error:
             if not isinstance(error, EffunetError):
@@ -182,10 +180,3 @@ def rows_of(mask: IndexMask, seed: int) -> _Rows:
         pixels[row] = len(places)
         points[row] = places[np.minimum(at.astype(np.int64), len(places) - 1)]
     return labels, pixels, points
-
-
-def _mask(dataset: Dataset, index: int) -> IndexMask:
-    """The mask of a sample, without its image where that is possible."""
-    if type(dataset) is Subset:  # and not one that changes what it holds
-        return _mask(dataset.whole, dataset.indices[index])
-    return dataset.read_mask(index) if isinstance(dataset, FileDataset) else dataset[index].mask
