@@ -166,8 +166,9 @@ def test_a_rotation_by_45_degrees_brings_ignore_and_not_class_0(monkeypatch):
     assert (most[0][labels == IGNORE] < 250).all()
 
 
-def test_a_mask_is_ignore_exactly_where_the_image_is_grey(monkeypatch):
-    preset = preset_of(monkeypatch, scale=(0.3, 3.0), rotation=20.0, flip=0.5)
+@pytest.mark.parametrize("rotation", [0.0, 20.0])
+def test_a_mask_is_ignore_exactly_where_the_image_is_grey(monkeypatch, rotation):
+    preset = preset_of(monkeypatch, scale=(0.3, 3.0), rotation=rotation, flip=0.5)
     image, mask = np.full((48, 64, 3), 250, np.uint8), np.zeros((48, 64), np.uint8)
     augment = Augment(preset, (50, 70))
     for seed in range(100):
@@ -179,8 +180,9 @@ def test_a_mask_is_ignore_exactly_where_the_image_is_grey(monkeypatch):
         assert (core[around.all(axis=(2, 3))] == GREY).all()
 
 
-def test_image_and_mask_move_together_to_a_tenth_of_a_pixel(monkeypatch):
-    preset = preset_of(monkeypatch, scale=(0.5, 2.0), rotation=10.0, flip=0.5)
+@pytest.mark.parametrize("rotation", [0.0, 10.0])
+def test_image_and_mask_move_together_to_a_tenth_of_a_pixel(monkeypatch, rotation):
+    preset = preset_of(monkeypatch, scale=(0.5, 2.0), rotation=rotation, flip=0.5)
     image, mask = np.full((48, 64, 3), GREY, np.uint8), np.zeros((48, 64), np.uint8)
     image[10:30, 20:50], mask[10:30, 20:50] = 254, 1
     augment = Augment(preset, (200, 260))  # large enough for all of the image at any scale
@@ -194,11 +196,11 @@ def test_image_and_mask_move_together_to_a_tenth_of_a_pixel(monkeypatch):
         )
     # The nearest label of one sample may round; a wrong half pixel anywhere would show in the mean.
     assert np.abs(np.mean(apart, axis=0)).max() < 0.1
-    assert np.abs(apart).max() < 0.5
+    assert np.abs(apart).max() <= 0.5
 
 
 def test_scales_fill_their_range_and_half_of_the_crops_are_mirrored(monkeypatch):
-    monkeypatch.setitem(PRESETS, "street", replace(PRESETS["street"], steps=()))
+    monkeypatch.setitem(PRESETS, "street", replace(PRESETS["street"], colour=None, steps=()))
     image, mask = coordinates(200, 250), np.zeros((200, 250), np.uint8)
     augment = Augment("street", (20, 20))
     steps = []

@@ -1,8 +1,9 @@
 """An image, its mask and a seed in; a crop to learn from out, the same for one seed everywhere.
 
 Geometry comes first and is one affine map from the crop back into the image (scale, place, rotation
-and mirror at once), so no pixel outside the crop is ever touched; albumentations then works on the
-crop alone. What lies outside the image is grey in the crop and IGNORE in its mask, never class 0.
+and mirror at once), so no pixel outside the crop is ever touched; colours and then albumentations
+work on the crop alone. What lies outside the image is grey in the crop and IGNORE in its mask,
+never class 0.
 """
 
 import os
@@ -19,6 +20,7 @@ from jaxtyping import Float, UInt8
 from numpy import ndarray
 
 from effunet.data.augment.presets import GREY, PRESETS, Preset
+from effunet.data.augment.window import show_image, show_mask, spans
 from effunet.errors import UsageError
 from effunet.labels import IGNORE
 
@@ -68,11 +70,13 @@ class Augment:
         draw = np.random.default_rng(seed)
         height, width = self.crop or mask.shape
         to_image = self._draw_map(draw, mask.shape, (height, width), pixel)
-        (first_x, last_x), (first_y, last_y) = _reached(to_image, (height, width), mask.shape)
-        to_image[:, 2] -= first_x, first_y
-        image, mask = (part[first_y:last_y, first_x:last_x] for part in (image, mask))
-        image = _warp(image, to_image, (height, width), cv2.INTER_LINEAR, GREY)
-        mask = _warp(mask, to_image, (height, width), cv2.INTER_NEAREST, IGNORE)
+        show = _window if PRESETS[self.preset].rotation == 0 else _turned
+        image, mask = show(image, mask, to_image, (height, width))
+        colour = PRESETS[self.preset].colour
+        if colour is not None and self.channels == 3:
+            image = colour(image, draw)
+        if len(self._photometric) == 0:
+            return image, mask
         # One generator for all steps. Compose.set_random_seed gives each step an own one of the
         # same seed (2.0.8), so that all would draw alike: blurred exactly when also noisy.
         self._photometric.set_random_state(draw, random.Random(seed))
@@ -133,6 +137,26 @@ def _through(
     seen = np.rint(np.linalg.solve(to_image[:, :2], at - to_image[:, 2]))
     seen = np.clip(seen, 0, np.array(crop[::-1]) - 1)
     return np.column_stack([to_image[:, :2], at - to_image[:, :2] @ seen])
+
+
+def _window(
+    image: ndarray, mask: ndarray, to_image: Float[ndarray, "2 3"], crop: tuple[int, int]
+) -> tuple[ndarray, ndarray]:
+    """What the crop shows without a rotation."""
+    rows, columns = spans(to_image, crop, mask.shape)
+    return show_image(image, rows, columns, crop), show_mask(mask, rows, columns, crop)
+
+
+def _turned(
+    image: ndarray, mask: ndarray, to_image: Float[ndarray, "2 3"], crop: tuple[int, int]
+) -> tuple[ndarray, ndarray]:
+    """What the crop shows under any map."""
+    (first_x, last_x), (first_y, last_y) = _reached(to_image, crop, mask.shape)
+    to_image[:, 2] -= first_x, first_y
+    image, mask = (part[first_y:last_y, first_x:last_x] for part in (image, mask))
+    image = _warp(image, to_image, crop, cv2.INTER_LINEAR, GREY)
+    mask = _warp(mask, to_image, crop, cv2.INTER_NEAREST, IGNORE)
+    return image, mask
 
 
 def _reached(

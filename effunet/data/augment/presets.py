@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from effunet.data.augment.colour import Colour
 from effunet.labels import IGNORE
 
 GREY = 114
@@ -28,24 +29,19 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class Preset:
-    """Ranges of the geometry, then the steps on the crop, in their order."""
+    """Ranges of the geometry, then of the colours, then the steps on the crop, in their order."""
 
     about: str
     scale: tuple[float, float] = (1.0, 1.0)  # size of the image, 1 = its own; uniform
     flip: float = 0.0  # probability of a left-right mirror
     rotation: float = 0.0  # degrees either way; uniform
+    colour: Colour | None = None  # of RGB images; others keep their values
     steps: tuple[Step, ...] = ()
 
 
-def _colour(chance: float, strength: float, hue: float) -> Step:
+def _colour(chance: float, strength: float, hue: float) -> Colour:
     span = (round(1 - strength, 2), round(1 + strength, 2))
-    return Step(
-        "ColorJitter",
-        chance,
-        "time of day, white balance, camera",
-        {"brightness": span, "contrast": span, "saturation": span, "hue": (-hue, hue)},
-        rgb=True,
-    )
+    return Colour(chance, brightness=span, contrast=span, saturation=span, hue=(-hue, hue))
 
 
 def _blur(chance: float, sigma: float) -> Step:
@@ -82,15 +78,16 @@ PRESETS: dict[str, Preset] = {
         about="For road scenes and most photographs; up stays up.",
         scale=(0.5, 2.0),
         flip=0.5,
-        steps=(_colour(0.8, 0.3, hue=0.03), _blur(0.05, sigma=1.2), _noise(0.05, deviation=0.04)),
+        colour=_colour(0.8, 0.3, hue=0.03),
+        steps=(_blur(0.05, sigma=1.2), _noise(0.05, deviation=0.04)),
     ),
     "strong": Preset(
         about="For few images, long trainings, or a target that looks unlike the training images.",
         scale=(0.5, 2.0),
         flip=0.5,
         rotation=10.0,
+        colour=_colour(0.9, 0.4, hue=0.06),
         steps=(
-            _colour(0.9, 0.4, hue=0.06),
             Step("RandomToneCurve", 0.2, "camera response", {"scale": 0.15}),
             Step("ToGray", 0.05, "shape without colour", {}, rgb=True),
             Step(
@@ -153,13 +150,20 @@ First the geometry, as one affine map from the crop into the image: scale, place
 bilinear for the image, nearest for the mask. Pixels from outside the image are grey ({GREY}, until
 the colour steps) and their label is ignore ({IGNORE}), never a class. The crop lies anywhere inside
 the scaled image; where that is smaller than the crop, the image lies anywhere inside the crop.
-Nothing is smoothed before, so scales below 0.5 alias.
+Nothing is smoothed before, so scales below 0.5 alias. Without a rotation, the window that the crop
+shows is moved to whole pixels and resized, which costs a quarter of a warp: its place differs from
+the drawn one by up to half a pixel, its scale by up to half a pixel over its length, and nothing
+from outside the window is blended into its edges.
+
+Then the colours, as one 3 x 4 matrix on red, green and blue: brightness, then contrast about the
+crop's mean grey, then saturation, then hue. The hue turns about the grey axis and not in HSV, so
+that greys stay grey and red + green + blue stays the same. One pass instead of four.
 
 Then the steps of the table, on the crop only, in this order, each with its own chance, by
-albumentations on uint8 pixels. Steps marked RGB are left out for images that do not have three
-channels. Ranges are uniform.
+albumentations on uint8 pixels. Colours and the steps marked RGB are left out for images that do not
+have three channels. Ranges are uniform.
 
-albumentations' fog is not used: it takes 20 ms on a crop of 288 x 288, fifty times a colour jitter.
+albumentations' fog is not used: it takes 20 ms on a crop of 288 x 288, and the colours 0.05.
 """
 
 
@@ -170,6 +174,12 @@ def _section(name: str, preset: Preset) -> str:
         ("mirror", f"{preset.flip:.0%}", "left to right", ""),
         ("rotation", "", "about the crop's middle", f"{preset.rotation:g} degrees either way"),
     ]
+    if (colour := preset.colour) is not None:
+        facts = {key: getattr(colour, key) for key in ("brightness", "contrast", "saturation")}
+        ranges = "; ".join(f"{key} {_range(value)}" for key, value in facts.items())
+        ranges += f"; hue {_range(colour.hue)} turns about the grey axis"
+        why = "time of day, white balance, camera"
+        rows.append(("fused colour (RGB)", f"{colour.chance:.0%}", why, ranges))
     for step in preset.steps:
         ranges = "; ".join(f"{key} {_range(value)}" for key, value in step.arguments.items())
         title = step.name + (" (RGB)" if step.rgb else "")
