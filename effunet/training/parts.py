@@ -14,6 +14,7 @@ from effunet.data.catalog import Choice, open_dataset, open_mixture
 from effunet.data.check.statistics import split_statistics
 from effunet.data.dataset import Dataset
 from effunet.data.files.pixels import Pixels
+from effunet.data.loading.cache import cached
 from effunet.data.loading.epochs import Epochs
 from effunet.data.loading.kept import whereabouts_of
 from effunet.data.loading.whereabouts import Progress, Whereabouts
@@ -199,6 +200,19 @@ def augment_of(config: Config, channels: int) -> Augment:
         (scale[0], scale[1]) if scale is not None else None,
         channels,
     )
+
+
+def cached_of(config: Config, train: Dataset, val: Dataset) -> tuple[Dataset, Dataset]:
+    """Return the datasets, with their decoded samples kept where dataset.cache says.
+
+    Raises:
+        UsageError: the cache would lie in the data's folder.
+        ResourceError: its disk has too little space, or the folder cannot be made.
+    """
+    if config.dataset.cache is None:
+        return train, val
+    train, val = cached((train, val), config.dataset.cache)
+    return train, val
 
 
 def crop_of(config: Config) -> tuple[int, int]:

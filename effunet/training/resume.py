@@ -18,7 +18,7 @@ from effunet.errors import UsageError
 from effunet.training.config.read import known_keys, to_config, to_plain
 from effunet.training.config.schema import Config
 
-FREE = ("resume", "resume_force", "num_workers", "save_every", "loggers")
+FREE = ("resume", "resume_force", "num_workers", "save_every", "loggers", "dataset.cache")
 """Keys that do not shape what is learnt: they may change whenever a run is resumed."""
 
 FIXED = (
@@ -68,7 +68,7 @@ def resumed(folder: str, words: Mapping[str, str], compose: Compose) -> tuple[Co
             f" change in the middle: start a new run, with init_from={folder} if it is to go on"
             " from these weights"
         )
-    free = {name: asked[name] for name in FREE if name.split(".")[0] in words}
+    free = {name: asked[name] for name in FREE if name in words}
     values = _nested({**before, **changed, **free, "resume": None, "resume_force": False})
     config = to_config(OmegaConf.create(values), f"resume={folder}")
     return replace(config, resume=folder, resume_force=force), lines

@@ -15,6 +15,7 @@ import torch
 
 from effunet.data.check.preflight import require
 from effunet.data.dataset import Dataset
+from effunet.data.loading.cache import unkept
 from effunet.data.loading.loader import SegmentationData
 from effunet.data.loading.whereabouts import Whereabouts
 from effunet.data.sources.mixture import parts_of
@@ -35,6 +36,7 @@ from effunet.training.output.progress import Watch, announce, conclude
 from effunet.training.output.record import Record
 from effunet.training.parts import (
     augment_of,
+    cached_of,
     class_weights_of,
     crop_of,
     epochs_of,
@@ -94,6 +96,9 @@ class Run:
         with progress("looking for the classes", machine.is_first()) as told:
             where = find_classes(config, chosen, told)
         notices += epochs_of(config, chosen, where).lines(chosen.labels.names)
+        if data.cache is not None:
+            cached_of(config, chosen, measured)  # whose faults are told before anything is made
+            notices += unkept((chosen, measured))
         for notice in dict.fromkeys(notices) if machine.is_first() else ():
             print(f"notice    {notice}")
         return cls(config, chosen, measured, folder, weights, where)
@@ -169,9 +174,10 @@ class Run:
         return Segmenter.load(folder)
 
     def _data(self) -> SegmentationData:
+        train, val = cached_of(self.config, self.train, self.val)
         return SegmentationData(
-            self.train,
-            self.val,
+            train,
+            val,
             augment_of(self.config, self.train.channels),
             batch_size=self.config.batch_size,
             num_workers=machine.workers(self.config),

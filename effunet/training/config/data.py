@@ -59,6 +59,12 @@ class Data:
         " to 1 % of a split (at least one image) and says so",
         choices=("raise", "skip"),
     )
+    cache: str | None = key(
+        None,
+        "a folder on a local disk, outside the data, where decoded images are kept from the first"
+        " epoch on, uncompressed (docs/loading.md); empty: every image is decoded whenever it is"
+        " needed",
+    )
 
 
 @dataclass

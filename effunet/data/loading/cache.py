@@ -1,0 +1,271 @@
+"""Decoded samples kept as raw bytes on a local disk, so that later epochs decode nothing.
+
+dataset --(not kept yet, or its files have changed)--> decoded, and kept in the cache's folder
+        --(kept)--> its pixels mapped into memory, of which a crop reads its window alone
+
+Kept and decoded samples are equal to the byte. Every read looks at the size and the times of change
+of both files; where these differ from what was noted, their contents decide: equal ones are kept
+under the new times, others are decoded anew, in the place of the old ones.
+"""
+
+import hashlib
+import json
+import re
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import PIL
+import torch
+from jaxtyping import Float32
+from numpy import ndarray
+
+from effunet.data.dataset import Dataset, Sample
+from effunet.data.describe.description import Description, Files
+from effunet.data.files.images import read_upright_size
+from effunet.data.loading.entries import FORMAT, HEAD, Head, Stamps, read_entry, write_entry
+from effunet.data.sources.folder import FileDataset
+from effunet.data.subset import Subset
+from effunet.errors import EffunetError, ResourceError, UsageError
+
+RESERVE = 2**30
+"""Bytes that are left free on the disk."""
+
+SETTLED = 2_000_000_000
+"""Nanoseconds after which the next change of a file shows in its times: before, two share one."""
+
+ABANDONED = 86_400
+"""Seconds after which a half written file is that of a process which was killed."""
+
+MEASURED = 16
+"""Images whose headers tell how large the others are."""
+
+
+class Cached(Dataset):
+    """The samples of files, each decoded once; several processes and runs may share the folder.
+
+    A disk that is full, or a folder that may not be written to, costs one notice: what is not kept
+    yet is then decoded whenever it is asked for.
+    """
+
+    def __init__(
+        self, whole: Dataset, folder: Path, rules: str, notify: Callable[[str], None] = print
+    ) -> None:
+        """Keep the samples of `whole` in `folder`, which must be there.
+
+        `rules` is a digest of all that decides, beside the files, what a sample is.
+        """
+        super().__init__(
+            whole.name, whole.split, whole.labels, whole.ids, whole.pixels, whole.notices
+        )
+        self.whole, self.folder, self.rules, self.notify = whole, folder, rules, notify
+        self.full = torch.zeros(1, dtype=torch.bool).share_memory_()  # one for all workers
+
+    def __getitem__(self, index: int) -> Sample:
+        name = self.ids[index]
+        files = self.whole.image_path(index), self.whole.mask_path(index)
+        try:
+            stamps = _stamps(files)
+        except OSError:
+            return self.whole[index]  # which says what is wrong
+        entry = read_entry(self.entry_file(index))
+        if entry is not None and entry.head.rules == self.rules:
+            if entry.head.stamps == stamps:
+                return Sample(entry.image, entry.mask, name)
+            with suppress(OSError):
+                if entry.head.digests == _digests(files, stamps):
+                    with suppress(OSError):
+                        entry.restamp(_settled(stamps))
+                    return Sample(entry.image, entry.mask, name)
+        sample = self.whole[index]
+        if not self.full:
+            self._keep(index, files, stamps, sample)
+        return sample
+
+    @property
+    def weights(self) -> Float32[ndarray, " N"] | None:
+        """How often each image is drawn in training, against the others; None: all alike."""
+        return self.whole.weights
+
+    def image_path(self, index: int) -> Path | None:
+        """The file that the image was decoded from."""
+        return self.whole.image_path(index)
+
+    def mask_path(self, index: int) -> Path | None:
+        """The file that the mask was read or drawn from."""
+        return self.whole.mask_path(index)
+
+    def entry_file(self, index: int) -> Path:
+        """Where a sample is kept: one place for the same files of the same dataset."""
+        paths = (self.whole.image_path(index), self.whole.mask_path(index))
+        place = [*(str(path and path.absolute()) for path in paths), self.ids[index]]
+        digest = hashlib.blake2b(json.dumps(place).encode(), digest_size=16)
+        return self.folder / f"{digest.hexdigest()}.raw"
+
+    def missing(self) -> int:
+        """How many samples are not kept yet."""
+        return sum(not self.entry_file(index).exists() for index in range(len(self)))
+
+    def sample_bytes(self) -> int:
+        """Bytes of a kept sample, by the headers of a few; 0 where none can be read."""
+        step = max(1, len(self) // MEASURED)
+        sizes: list[int] = []
+        for path in (self.image_path(index) for index in range(0, len(self), step)):
+            with suppress(EffunetError):
+                height, width = read_upright_size(path) if path is not None else (0, 0)
+                sizes.append(HEAD + height * width * (self.channels + 1))
+        return sum(sizes) // max(1, len(sizes))
+
+    def _keep(
+        self, index: int, files: Sequence[Path | None], stamps: Stamps, sample: Sample
+    ) -> None:
+        shape = sample.image.shape
+        try:
+            digests = _digests(files, stamps)
+            if _stamps(files) != stamps:
+                return  # changed while it was read
+            head = Head(self.rules, digests, _settled(stamps), (shape[0], shape[1], shape[2]))
+        except OSError:
+            return  # the files are gone
+        try:
+            if shutil.disk_usage(self.folder).free < RESERVE + HEAD + head.pixels:
+                self._stop(f"less than {_size(RESERVE)} is free there")
+            else:
+                write_entry(self.entry_file(index), head, sample.image, sample.mask)
+        except OSError as error:
+            self._stop(error.strerror or str(error))
+
+    def _stop(self, why: str) -> None:
+        if not self.full:
+            self.full[:] = True
+            self.notify(
+                f"notice    dataset.cache: nothing more is kept in {self.folder}: {why}; the other"
+                " images are decoded whenever they are needed"
+            )
+
+
+def cached(datasets: Sequence[Dataset], cache: str | Path) -> list[Dataset]:
+    """The datasets with their samples kept below `cache`; as they are where nothing is decoded.
+
+    Raises:
+        UsageError: the cache would lie in a dataset's folder.
+        ResourceError: its disk has too little space for what is missing, or it cannot be made.
+    """
+    root = Path(cache).expanduser().absolute()
+    kept = [_kept(dataset, root) for dataset in datasets]
+    new = [dataset for dataset in kept if isinstance(dataset, Cached)]
+    _require_space(new, root)
+    return kept
+
+
+def unkept(datasets: Sequence[Dataset]) -> list[str]:
+    """A line for each dataset that a cache does nothing for, because it has no files to decode."""
+    made = (d for d in datasets if _source(d) is None and not isinstance(d, Subset))
+    names = dict.fromkeys(dataset.name for dataset in made)
+    return [
+        f"dataset.cache: {name} is not decoded from files of its own, so that nothing of it is kept"
+        for name in names
+    ]
+
+
+def _kept(dataset: Dataset, root: Path) -> Dataset:
+    source = _source(dataset)
+    if source is None:
+        return dataset
+    folder = root / re.sub(r"[^\w.-]", "_", dataset.name)
+    _refuse_data_folder(source, root, folder)
+    _make(folder)
+    return Cached(dataset, folder, _rules(source))
+
+
+def _rules(source: FileDataset) -> str:
+    """Digest of all that decides, beside the files' contents, what a sample is."""
+    said = source.description
+    layouts = said.origin.layouts if isinstance(said.origin, Files) else ()
+    # Left out is what no pixel depends on, lest a word in a title makes every sample anew.
+    about = Description(said.name, said.labels, Files(layouts), said.pixels)
+    # The decoders' versions, too: of a JPEG, two may differ by one level.
+    facts = [FORMAT, repr(about), cv2.__version__, PIL.__version__]
+    return hashlib.blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
+
+
+def _source(dataset: Dataset) -> FileDataset | None:
+    """The dataset whose files a sample is a function of; None where it is made otherwise."""
+    while type(dataset) is Subset:
+        dataset = dataset.whole
+    return dataset if isinstance(dataset, FileDataset) else None
+
+
+def _refuse_data_folder(source: FileDataset, root: Path, folder: Path) -> None:
+    places = {source.place} if source.place is not None else set[Path]()
+    for index in {0, len(source) // 2, len(source) - 1} if len(source) else ():
+        places |= {source.image_path(index).parent, source.mask_path(index).parent}
+    real = folder.resolve()
+    for place in (place.resolve() for place in places):
+        if root.resolve() == place or place in real.parents or real in (place, *place.parents):
+            raise UsageError(
+                f"dataset.cache={root}: keeps the samples of {source.name} in {folder}, beside or"
+                f" around its own files in {place}, where effunet writes nothing: name a folder"
+                " elsewhere, on a local disk"
+            )
+
+
+def _make(folder: Path) -> None:
+    """Make the folder, and remove what killed processes have left there half written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for part in folder.glob(".*.part"):
+            with suppress(FileNotFoundError):
+                if time.time() - part.stat().st_mtime > ABANDONED:
+                    part.unlink()
+    except OSError as error:
+        raise ResourceError(
+            f"dataset.cache: {folder} cannot be used: {error.strerror}: name another folder"
+        ) from error
+
+
+def _require_space(datasets: Sequence[Cached], root: Path) -> None:
+    counts = [dataset.missing() for dataset in datasets]
+    need = sum(
+        count * dataset.sample_bytes() for count, dataset in zip(counts, datasets, strict=True)
+    )
+    if not need:
+        return
+    free = shutil.disk_usage(datasets[0].folder).free
+    if free < need + RESERVE:
+        raise ResourceError(
+            f"dataset.cache={root}: {sum(counts)} images that are not kept there yet need"
+            f" {_size(need)}, and {_size(free)} are free, of which {_size(RESERVE)} stay free: free"
+            " some space, name another disk, or leave dataset.cache out"
+        )
+
+
+def _stamps(files: Sequence[Path | None]) -> Stamps:
+    facts = [file.stat() for file in files if file is not None]
+    return tuple((fact.st_size, fact.st_mtime_ns, fact.st_ctime_ns) for fact in facts)
+
+
+def _settled(stamps: Stamps) -> Stamps | None:
+    """The stamps, unless a file has changed so lately that it may change again under the same."""
+    now = time.time_ns()
+    lately = (abs(now - at) < SETTLED for _, *times in stamps for at in times)
+    return None if any(lately) else stamps
+
+
+def _digests(files: Sequence[Path | None], stamps: Stamps) -> tuple[str, ...]:
+    paths = (file for file in files if file is not None)
+    return tuple(_digest(path, stamp) for path, stamp in zip(paths, stamps, strict=True))
+
+
+@lru_cache(maxsize=8)  # one file of annotations serves many images
+def _digest(path: Path, stamp: tuple[int, int, int]) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{max(1, count / 2**20):.0f} MiB"
