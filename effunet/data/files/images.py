@@ -20,6 +20,7 @@ from effunet.data.files.bands import UNREADABLE, is_tiff, read_bands
 from effunet.data.files.damage import refuse_broken
 from effunet.data.files.opening import MAX_PIXELS, access, is_deep_color, opened, read_bytes
 from effunet.data.files.pixels import RGB, Pixels
+from effunet.data.files.png import PNG_GREY, PNG_RGB, read_plain_png
 from effunet.errors import DataError
 
 AnyPixels = Shaped[np.ndarray, "H W"] | Shaped[np.ndarray, "H W S"]
@@ -56,6 +57,11 @@ def read_image(
             f"{path} is no TIFF, which alone has {pixels.channels} channels: mend the file, or "
             "`channels` in dataset.yaml"
         )
+    if (
+        pixels.channels != 4
+        and (raw := read_plain_png(data, max_pixels, (PNG_GREY, PNG_RGB))) is not None
+    ):
+        return _with_channels(pixels.to_bytes(raw), pixels.channels, path)
     with opened(path, io.BytesIO(data), max_pixels) as image:
         refuse_broken(image.format, data)
         deep = is_deep_color(image, data)

@@ -19,6 +19,7 @@ from effunet.data.files.opening import (
     read_bytes,
     tag,
 )
+from effunet.data.files.png import PNG_GREY, PNG_PALETTE, PNG_RGB, read_plain_png
 from effunet.errors import DataError
 from effunet.labels import IndexMask, LabelMap, RawMask
 from effunet.values import Color, UnknownValues
@@ -88,6 +89,9 @@ def read_raw_mask(
         DataError: the file is missing, damaged, or of a kind that cannot hold exact values.
     """
     data = read_bytes(path) if data is None else data
+    kinds = (PNG_RGB,) if as_colors else (PNG_RGB, PNG_GREY, PNG_PALETTE)
+    if (plain := read_plain_png(data, max_pixels, kinds)) is not None:
+        return plain
     with opened(path, io.BytesIO(data), max_pixels) as image:
         jpeg_inside = tag(image, _COMPRESSION) in (6, 7)
         if (image.format in LOSSY or jpeg_inside) and not lossy:
