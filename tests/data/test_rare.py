@@ -55,7 +55,7 @@ def test_the_aimed_pixel_is_in_the_crop_under_every_map(size, crop, scale, rotat
 
 @pytest.mark.parametrize("preset", ["none", "light", "street"])
 def test_an_aimed_crop_shows_the_class_in_image_and_mask_alike(preset, monkeypatch):
-    monkeypatch.setitem(PRESETS, preset, replace(PRESETS[preset], steps=()))
+    monkeypatch.setitem(PRESETS, preset, replace(PRESETS[preset], steps=(), colour=None))
     image, mask = np.zeros((60, 80, 3), np.uint8), np.zeros((60, 80), np.uint8)
     image[20:26, 70:76], mask[20:26, 70:76] = 255, 3
     for seed in range(200):

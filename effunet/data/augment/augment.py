@@ -70,7 +70,9 @@ class Augment:
         draw = np.random.default_rng(seed)
         height, width = self.crop or mask.shape
         to_image = self._draw_map(draw, mask.shape, (height, width), pixel)
-        show = _window if PRESETS[self.preset].rotation == 0 else _turned
+        # A window is moved to whole pixels, by which a crop that shrinks could lose its pixel.
+        plain = PRESETS[self.preset].rotation == 0 and pixel is None
+        show = _window if plain else _turned
         image, mask = show(image, mask, to_image, (height, width))
         colour = PRESETS[self.preset].colour
         if colour is not None and self.channels == 3:
