@@ -8,14 +8,15 @@ import pytest
 from dataset_trees import camvid_tree, plain_folder, random_image, stripes, tree_digest, write_png
 from PIL import Image
 
-from effunet.data.catalog import open_dataset
+from effunet.data.catalog import open_dataset, open_mixture
 from effunet.data.check import survey as surveys
 from effunet.data.check.findings import Finding
-from effunet.data.check.preflight import check, require
+from effunet.data.check.preflight import check, examine, require
 from effunet.data.check.twins import shared_images
 from effunet.data.dataset import Dataset
 from effunet.data.sources.folder import FileDataset
 from effunet.errors import DataError
+from effunet.pictures import png
 
 DESCRIPTION = "classes: [a, b, c]\nignore: [255]\n"
 
@@ -403,3 +404,53 @@ def test_few_results_wait_however_large_the_split_is(
 
     surveys.make_survey(dataset, progress=tell)
     assert ended[-1] == 300
+
+
+def test_the_parts_of_a_mixture_are_checked_one_by_one_by_their_own_maps(
+    tmp_path: Path,
+) -> None:
+    for name in ("one", "two"):
+        folder = plain_folder(tmp_path / name, splits={"train": 4, "val": 2})
+        described(folder, DESCRIPTION)
+    shifted = tmp_path / "two/val/images/val_000.png"
+    write_png(shifted, random_image(77))
+    masks_of(tmp_path / "two", 0, 1, 9)
+    train, val = (
+        open_mixture([str(tmp_path / name) for name in ("one", "two")], split, paired=False)
+        for split in ("train", "val")
+    )
+    findings = examine(train, val).findings
+    unknown = only(findings, "unknown_values")
+    assert str(tmp_path / "two/dataset.yaml") in unknown.what
+    # Both folders hold the same pictures: val of either stands in no train, but they are equal.
+    assert [f for f in findings if f.kind == "shared_images"] == []
+    (tmp_path / "one/train/images/train_000.png").write_bytes(shifted.read_bytes())
+    shared = only(examine(train, val).findings, "shared_images")
+    assert "1 of 2 images of two val stand in one train too" in shared.what
+
+
+def test_rows_of_a_table_are_checked_like_files(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets", reason="needs the extra effunet[huggingface]")
+    datasets.disable_progress_bars()
+
+    def encoded(pixels: np.ndarray) -> dict[str, object]:
+        return {"bytes": png(Image.fromarray(pixels)), "path": None}
+
+    def table(*rows: tuple[np.ndarray, np.ndarray]) -> object:
+        features = datasets.Features({"image": datasets.Image(), "annotation": datasets.Image()})
+        images, masks = zip(*rows, strict=True)
+        plain = {"image": [*map(encoded, images)], "annotation": [*map(encoded, masks)]}
+        return datasets.Dataset.from_dict(plain, features=features)
+
+    sound, strange = stripes((0, 1, 2)), stripes((0, 1, 9))
+    splits = {
+        "train": table(*((random_image(i), strange if i == 1 else sound) for i in range(3))),
+        "val": table((random_image(2), sound), (random_image(8)[:-1], sound)),
+    }
+    datasets.DatasetDict(splits).save_to_disk(str(tmp_path / "scenes"))
+    described(tmp_path, DESCRIPTION + "layouts: [{huggingface: scenes}]\n")
+    findings = examine(opened(tmp_path), opened(tmp_path, "val")).findings
+    assert "9 (512 px)" in only(findings, "unknown_values").what
+    assert "row train-000001" in only(findings, "unknown_values").what
+    assert "31 x 48" in only(findings, "unreadable").what
+    assert "1 of 2 images of val" in only(findings, "shared_images").what

@@ -19,11 +19,11 @@ from rich.text import Text
 from effunet.commands.data.splits import Opened, open_splits
 from effunet.commands.terminal import console, count, progress, shown
 from effunet.data.check.findings import Finding
+from effunet.data.check.judge import Readable
 from effunet.data.check.measures import sizes_of
 from effunet.data.check.preflight import Examination, examine
 from effunet.data.check.survey import Survey
 from effunet.data.dataset import Dataset
-from effunet.data.sources.folder import FileDataset
 from effunet.errors import DataError
 
 SHOWN = 10
@@ -62,7 +62,7 @@ def _print(out: Console, opened: Opened, found: Examination, findings: Sequence[
     out.print(_table(opened.splits, found.surveys, plain=not out.is_terminal))
     for (level, kind), group in groupby(findings, key=lambda f: (f.level, f.kind)):
         _print_group(out, level, kind, list(group))
-    made = [dataset.split for dataset in opened.splits if not isinstance(dataset, FileDataset)]
+    made = [dataset.split for dataset in opened.splits if not isinstance(dataset, Readable)]
     read = sum(survey.pairs for _, survey in found.surveys)
     how = f"every image and mask of {read} pairs was read"
     if all(survey.remembered for _, survey in found.surveys):

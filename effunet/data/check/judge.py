@@ -6,7 +6,9 @@ import numpy as np
 
 from effunet.data.check.findings import Finding
 from effunet.data.check.survey import Survey
+from effunet.data.dataset import Dataset
 from effunet.data.sources.folder import FileDataset
+from effunet.data.sources.huggingface import TableDataset
 from effunet.data.sources.listing import shorten
 from effunet.labels import IGNORE, LabelMap
 from effunet.values import show_value
@@ -18,15 +20,34 @@ SHARE_MIXED = 0.1
 """Nor are values of which there are more than classes, on fewer of the pixels than this."""
 
 
+Readable = FileDataset | TableDataset
+"""What can be at fault: all that is read and not made."""
+
+
+def where_of(dataset: Readable) -> str:
+    """The file that describes it."""
+    return dataset.where if isinstance(dataset, TableDataset) else dataset.description.where
+
+
+def image_name(dataset: Dataset, index: int) -> str:
+    """What a message calls an image: its file, or its place in a table."""
+    return str(dataset.image_path(index) or f"{dataset.split}, row {dataset.ids[index]}")
+
+
 def judge(
-    dataset: FileDataset, survey: Survey, crop: tuple[int, int] | None = None
+    dataset: Readable, survey: Survey, crop: tuple[int, int] | None = None
 ) -> Iterator[Finding]:
     """What a split's files have shown; crop is the training's, (height, width) in pixels."""
     if survey.read_images < survey.pairs:
+        read = (
+            f"{survey.pairs} pairs by their headers, {survey.read_masks} masks and "
+            f"{survey.read_images} images whole"
+        )
+        if isinstance(dataset, TableDataset):
+            read = f"{survey.read_images} of {survey.pairs} rows"
         yield Finding(
             "sampled",
-            f"{_title(dataset)}: {survey.pairs} pairs by their headers, {survey.read_masks} masks "
-            f"and {survey.read_images} images whole were checked",
+            f"{_title(dataset)}: {read} were checked",
             "dataset.check=all reads everything, as `effunet data check` does",
             "note",
             dataset.split,
@@ -44,10 +65,10 @@ def judge(
         yield from _too_small(dataset, survey, crop)
 
 
-def _unknown(dataset: FileDataset, survey: Survey) -> Finding:
+def _unknown(dataset: Readable, survey: Survey) -> Finding:
     values = sorted(survey.unknown, key=lambda value: -survey.unknown[value].pixels)
     counts = [(value, survey.unknown[value]) for value in values[:10]]
-    unit = "px" if dataset.listing.truth is None else "shapes"
+    unit = "shapes" if _is_drawn(dataset) else "px"
     told = ", ".join(
         f"{show_value(value)} ({entry.pixels} {unit}{_in_masks(entry.masks)})"
         for value, entry in counts
@@ -55,10 +76,11 @@ def _unknown(dataset: FileDataset, survey: Survey) -> Finding:
     more = len(values) - len(counts)
     told += f" and {more} more values" if more else ""
     told += ", and still others" if survey.more_unknown else ""
-    first = dataset.mask_path(min(entry.first for entry in survey.unknown.values()))
+    index = min(entry.first for entry in survey.unknown.values())
+    first = dataset.mask_path(index) or f"{_title(dataset)}, row {dataset.ids[index]}"
     masks = survey.unknown_masks
     others = f"; {masks - 1} more mask{'s' if masks > 2 else ''} hold such values"
-    rest, where = dataset.labels.rest, dataset.description.where
+    rest, where = dataset.labels.rest, where_of(dataset)
     what = f"{first}: the mask holds {told}, which the label map in {where} does not know"
     what += others if masks > 1 else ""
     if rest != "error":
@@ -67,8 +89,8 @@ def _unknown(dataset: FileDataset, survey: Survey) -> Finding:
     return Finding("unknown_values", what, _mend_unknown(dataset, survey), split=dataset.split)
 
 
-def _mend_unknown(dataset: FileDataset, survey: Survey) -> str:
-    labels, where = dataset.labels, dataset.description.where
+def _mend_unknown(dataset: Readable, survey: Survey) -> str:
+    labels, where = dataset.labels, where_of(dataset)
     count, values = len(labels), list(survey.unknown)
     unknown = sum(entry.pixels for entry in survey.unknown.values())
     share = unknown / max(1, int(survey.pixels.sum()) + survey.ignored)
@@ -84,9 +106,8 @@ def _mend_unknown(dataset: FileDataset, survey: Survey) -> str:
             f"the masks hold 0 to {count} for {count} classes: where 0 means unlabelled, write "
             f"`ignore: [0]` and {shifted}; else describe the class {count} in {where}"
         )
-    pixels = dataset.listing.truth is None
     mixed = len(values) > MANY or (len(values) > max(3, occurring) and share < SHARE_MIXED)
-    if pixels and mixed:
+    if mixed and not _is_drawn(dataset):
         return (
             f"{len(values)} such values look like masks resized with interpolation or saved with "
             f"losses: make them again with nearest neighbour and PNG, or write `rest: nearest` in "
@@ -98,11 +119,11 @@ def _mend_unknown(dataset: FileDataset, survey: Survey) -> str:
     return f"list each under the `values` of its class, or write `ignore: [{line}]`, in {where}"
 
 
-def _classes(dataset: FileDataset, survey: Survey) -> Iterator[Finding]:
+def _classes(dataset: Readable, survey: Survey) -> Iterator[Finding]:
     """What is wrong with classes that do not occur."""
     if not survey.read_masks or not int(survey.pixels.sum()) + survey.ignored:
         return
-    labels, where, split = dataset.labels, dataset.description.where, dataset.split
+    labels, where, split = dataset.labels, where_of(dataset), dataset.split
     masks = f"{survey.read_masks} mask{'s' if survey.read_masks > 1 else ''}"
     title = f"{_title(dataset)}: in {'all' if survey.whole and masks[-1] == 's' else 'the'} {masks}"
     seen = np.flatnonzero(survey.pixels)
@@ -136,7 +157,7 @@ def _classes(dataset: FileDataset, survey: Survey) -> Iterator[Finding]:
     yield Finding("absent_class", what, mend, "warning", split)
 
 
-def _void_class(dataset: FileDataset, survey: Survey) -> Iterator[Finding]:
+def _void_class(dataset: Readable, survey: Survey) -> Iterator[Finding]:
     labels = dataset.labels
     if len(labels) <= 2:  # black and white
         return
@@ -146,14 +167,14 @@ def _void_class(dataset: FileDataset, survey: Survey) -> Iterator[Finding]:
                 "void_class",
                 f"{_title(dataset)}: {label.name} is learnt and scored, though its value 255 most "
                 "often means that there is no truth",
-                f"if it does here, write `ignore: [255]` in {dataset.description.where} and leave "
+                f"if it does here, write `ignore: [255]` in {where_of(dataset)} and leave "
                 f"{label.name} out",
                 "warning",
                 dataset.split,
             )
 
 
-def _too_small(dataset: FileDataset, survey: Survey, crop: tuple[int, int]) -> Iterator[Finding]:
+def _too_small(dataset: Readable, survey: Survey, crop: tuple[int, int]) -> Iterator[Finding]:
     known = (survey.sizes > 0).all(axis=1)
     small = np.flatnonzero(known & (survey.sizes < np.array(crop)).any(axis=1))
     if not len(small):
@@ -167,7 +188,7 @@ def _too_small(dataset: FileDataset, survey: Survey, crop: tuple[int, int]) -> I
         "small_images",
         f"{_title(dataset)}: {len(small)} of {survey.pairs} images are smaller than the crop of "
         f"{crop[0]} x {crop[1]} (height x width), down to {height} x {width}; the first is "
-        f"{dataset.image_path(int(small[0]))}",
+        f"{image_name(dataset, int(small[0]))}",
         f"use dataset.crop=[{fits[0]},{fits[1]}], or bear with a grey, uncounted margin",
         "warning",
         dataset.split,
@@ -184,9 +205,14 @@ def _shifted(labels: LabelMap) -> str:
     return f"`values: [1]` for {first} and so on up to `values: [{len(labels)}]` for {last}"
 
 
+def _is_drawn(dataset: Readable) -> bool:
+    """Whether its masks are drawn from annotations, whose labels are counted and not pixels."""
+    return isinstance(dataset, FileDataset) and dataset.listing.truth is not None
+
+
 def _in_masks(masks: int) -> str:
     return f" in {masks} masks" if masks > 1 else ""
 
 
-def _title(dataset: FileDataset) -> str:
+def _title(dataset: Readable) -> str:
     return f"{dataset.name}, split {dataset.split}"

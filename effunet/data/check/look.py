@@ -8,13 +8,14 @@ import copy
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from jaxtyping import Int64, UInt8
 
 from effunet.data.check.counting import byte_counts
 from effunet.data.check.findings import Finding, told
+from effunet.data.dataset import Dataset
 from effunet.data.files.images import read_upright_size
 from effunet.data.files.opening import read_size, seems_cut
 from effunet.data.sources.folder import FileDataset, size_mismatch
@@ -138,20 +139,42 @@ class Reader:
             return None
 
 
-def see(image: Image, mask: IndexMask) -> Look:
-    """What a sample shows that was made and not read."""
-    return Look(
-        True,
-        True,
-        size=(image.shape[0], image.shape[1]),
-        digest=_digest(image),
-        channels=_channels(image),
-        counts=byte_counts(mask),
-    )
+@dataclass(frozen=True)
+class RowReader:
+    """The same of samples that come whole: made on demand, or rows of a table."""
+
+    dataset: Dataset
+    strict: Dataset
+    lenient: Dataset
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> "RowReader":
+        """Make the readers of a dataset, which differ in the map's `rest` alone."""
+        refuses = dataset.labels.rest == "error"
+        lenient = _with_rest(dataset, "ignore") if refuses else dataset
+        return cls(dataset, _with_rest(dataset, "error"), lenient)
+
+    def look(self, index: int) -> Look:
+        """Look at one sample."""
+        unknown: dict[RawValue, int] = {}
+        try:
+            try:
+                sample = self.strict[index]
+            except UnknownValues as fault:
+                unknown, sample = fault.counts, self.lenient[index]
+        except EffunetError as fault:
+            return Look(True, True, [told(str(fault), "unreadable", self.dataset.split)])
+        image, mask = sample.image, sample.mask
+        size = image.shape[0], image.shape[1]
+        seen = _digest(image), _channels(image), byte_counts(mask)
+        return Look(True, True, [], size, *seen, unknown)
 
 
-def _with_rest(dataset: FileDataset, rest: Literal["error", "ignore"]) -> FileDataset:
-    """The same files, read with another rule for the values that stand nowhere in the map."""
+AnyDataset = TypeVar("AnyDataset", bound=Dataset)
+
+
+def _with_rest(dataset: AnyDataset, rest: Literal["error", "ignore"]) -> AnyDataset:
+    """The same samples, read with another rule for the values that stand nowhere in the map."""
     other = copy.copy(dataset)
     other.labels = replace(dataset.labels, rest=rest)
     return other

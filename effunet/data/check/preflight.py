@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from itertools import combinations, product
 
 from effunet.data.check.findings import Finding, refuse_faults, told
-from effunet.data.check.judge import judge
+from effunet.data.check.judge import Readable, judge
 from effunet.data.check.remembered import Memory
-from effunet.data.check.survey import Progress, Survey
+from effunet.data.check.survey import READ_PAIRS, Progress, Survey, survey_samples
 from effunet.data.check.surveyed import memory_of, survey
 from effunet.data.check.twins import shared_images
 from effunet.data.dataset import Dataset
-from effunet.data.sources.folder import FileDataset
+from effunet.data.sources.huggingface import TableDataset
 
 
 def require(
@@ -43,10 +43,10 @@ def require(
 
 @dataclass(frozen=True)
 class Examination:
-    """What a check has found, and the surveys of the splits that lie in files."""
+    """What a check has found, and the surveys of the splits that were read."""
 
     findings: list[Finding]
-    surveys: list[tuple[FileDataset, Survey]]
+    surveys: list[tuple[Readable, Survey]]
 
 
 def examine(
@@ -55,25 +55,24 @@ def examine(
     crop: tuple[int, int] | None = None,
     progress: Progress | None = None,
 ) -> Examination:
-    """Check several splits of one dataset, and that no two of them share an image.
+    """Check several splits, the parts of mixtures one by one, and that no two share an image.
 
-    What is made in memory has no findings: only files can be at fault.
+    What is made in memory has no findings: only what is read can be at fault.
     """
     findings: list[Finding] = []
     splits: list[list[_Seen]] = []
     for place, dataset in enumerate(datasets):
-        splits.append([])
         asked = crop if place == 0 else None  # validation is on whole images
-        # Of a mixture each part, in its own classes.
+        splits.append([])
         for source in dataset.sources:
-            if isinstance(source, FileDataset):
-                found = _look_through(source, everything, progress=progress)
-                splits[-1].append(found)
-                findings += [*_pairing(source), *judge(source, found.survey, asked)]
-    for ours, others in combinations(splits, 2):
-        for one, other in product(ours, others):
+            if isinstance(source, Readable):
+                seen = _look_through(source, everything, progress=progress)
+                splits[-1].append(seen)
+                findings += [*_pairing(source), *judge(source, seen.survey, asked)]
+    for some, others in combinations(splits, 2):
+        for one, other in product(some, others):
             findings += _shared(one, other)
-    return Examination(findings, [(one.dataset, one.survey) for split in splits for one in split])
+    return Examination(findings, [(s.dataset, s.survey) for seen in splits for s in seen])
 
 
 def check(
@@ -85,7 +84,7 @@ def check(
     """
     findings: list[Finding] = []
     for source in dataset.sources:
-        if isinstance(source, FileDataset):
+        if isinstance(source, Readable):
             found = _look_through(source, everything, seed, progress)
             findings += [*_pairing(source), *judge(source, found.survey)]
     return findings
@@ -93,30 +92,38 @@ def check(
 
 @dataclass(frozen=True)
 class _Seen:
-    dataset: FileDataset
-    memory: Memory
+    dataset: Readable
     survey: Survey
+    memory: Memory | None = None  # rows of a table are not remembered
 
 
 def _look_through(
-    dataset: FileDataset, everything: bool, seed: int = 0, progress: Progress | None = None
+    dataset: Readable, everything: bool, seed: int = 0, progress: Progress | None = None
 ) -> _Seen:
+    if isinstance(dataset, TableDataset):
+        limit = len(dataset) if everything else READ_PAIRS
+        return _Seen(dataset, survey_samples(dataset, limit, seed, progress))
     memory = memory_of(dataset, seed)
     found = survey(dataset, memory, everything=everything, seed=seed, progress=progress)
-    return _Seen(dataset, memory, found)
+    return _Seen(dataset, found, memory)
 
 
-def _pairing(dataset: FileDataset) -> list[Finding]:
+def _pairing(dataset: Readable) -> list[Finding]:
+    if isinstance(dataset, TableDataset):
+        return []
     return [told(line, "pairing", dataset.split) for line in dataset.listing.faults()]
 
 
 def _shared(one: _Seen, other: _Seen) -> list[Finding]:
     """shared_images, remembered: bytes of many files may have to be read for it."""
+    surveys = one.survey, other.survey
+    if one.memory is None or other.memory is None:
+        return shared_images(one.dataset, other.dataset, surveys)
     kind = f"shared-{other.memory.place}"
     known = one.memory.recall(kind)
     if known is not None and known.get("other") == other.memory.fingerprint:
         return [Finding(**finding) for finding in known["findings"]]
-    findings = shared_images(one.dataset, other.dataset, (one.survey, other.survey))
+    findings = shared_images(one.dataset, other.dataset, surveys)
     plain = [finding.to_plain() for finding in findings]
     one.memory.keep(kind, {"other": other.memory.fingerprint, "findings": plain})
     return findings

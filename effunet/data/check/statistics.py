@@ -20,7 +20,8 @@ from effunet.data.check.survey import Survey
 from effunet.data.check.surveyed import DRAWN, memory_of, remembered
 from effunet.data.dataset import Dataset
 from effunet.data.sources.folder import FileDataset
-from effunet.labels import IGNORE, IndexMask
+from effunet.data.sources.generated import GeneratedDataset
+from effunet.labels import IGNORE
 
 SAMPLE = 1000
 """Masks read of a larger split."""
@@ -80,7 +81,8 @@ def split_statistics(dataset: Dataset, limit: int | None = None, seed: int = 0) 
         DataError: a mask cannot be read, or holds values that no class means.
     """
     if limit is None:
-        limit = SAMPLE if isinstance(dataset, FileDataset) else DRAWN
+        made = any(isinstance(source, GeneratedDataset) for source in dataset.sources)
+        limit = DRAWN if made else SAMPLE
     if limit < 1:
         raise ValueError(f"at least 1 mask must be read, got limit={limit}")
     indices: Sequence[int] = range(len(dataset))
@@ -146,14 +148,8 @@ def _counts(dataset: Dataset, indices: Sequence[int]) -> Iterator[Int64[np.ndarr
     """Pixels per class index of each mask, in the order of indices."""
 
     def count(index: int) -> Int64[np.ndarray, "256"]:
-        return byte_counts(_mask(dataset, index))
+        return byte_counts(dataset.read_mask(index))
 
     # Decoders release the interpreter's lock.
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         yield from pool.map(count, indices)
-
-
-def _mask(dataset: Dataset, index: int) -> IndexMask:
-    if isinstance(dataset, FileDataset):
-        return dataset.read_mask(index)
-    return dataset[index].mask

@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Int64, UInt32, UInt64
 
 from effunet.data.check.findings import Finding
-from effunet.data.check.look import Look, Reader, see
+from effunet.data.check.look import Look, Reader, RowReader
 from effunet.data.dataset import Dataset
 from effunet.data.files.opening import read_size
 from effunet.data.sources.folder import FileDataset
@@ -168,19 +168,15 @@ def make_survey(
 def survey_samples(
     dataset: Dataset, limit: int, seed: int = 0, progress: Progress | None = None
 ) -> Survey:
-    """The same of samples that are made, not read: of at most `limit` of them, drawn by seed."""
+    """The same of samples that come whole: of at most `limit` of them, drawn by seed."""
     survey = Survey.empty(len(dataset), len(dataset.labels))
-    indices = range(len(dataset))
-    chosen = sorted(random.Random(seed).sample(indices, min(limit, len(dataset))))
-
-    def look(index: int) -> Look:
-        sample = dataset[index]
-        return see(sample.image, sample.mask)
-
-    for done, (index, seen) in enumerate(zip(chosen, in_order(look, chosen), strict=True), 1):
+    count = min(limit, len(dataset))
+    chosen = sorted(random.Random(seed).sample(range(len(dataset)), count))
+    looks = in_order(RowReader.of(dataset).look, chosen)
+    for done, (index, seen) in enumerate(zip(chosen, looks, strict=True), 1):
         survey.add(index, seen)
         if progress is not None:
-            progress(done, len(chosen))
+            progress(done, count)
     return survey
 
 

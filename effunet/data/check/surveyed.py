@@ -9,6 +9,7 @@ from effunet.data.check.survey import Progress, Survey, limits, make_survey, sur
 from effunet.data.dataset import Dataset
 from effunet.data.sources.folder import FileDataset
 from effunet.data.sources.generated import GeneratedDataset
+from effunet.data.sources.huggingface import TableDataset
 
 _KIND = "survey"
 
@@ -50,10 +51,13 @@ def require_survey(dataset: Dataset, progress: Progress | None = None) -> Survey
     Raises:
         DataError: a file is at fault, so that the numbers would not be those of the dataset.
     """
-    if not isinstance(dataset, FileDataset):
+    if isinstance(dataset, FileDataset):
+        found = survey(dataset, memory_of(dataset), masks=True, progress=progress)
+    else:
         limit = DRAWN if isinstance(dataset, GeneratedDataset) else len(dataset)
-        return survey_samples(dataset, limit, progress=progress)
-    found = survey(dataset, memory_of(dataset), masks=True, progress=progress)
+        found = survey_samples(dataset, limit, progress=progress)
+        if not isinstance(dataset, TableDataset):
+            return found
     refuse_faults(finding for finding in judge(dataset, found) if finding.kind not in _HARMLESS)
     return found
 

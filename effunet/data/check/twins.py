@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from effunet.data.check.findings import Finding
+from effunet.data.check.judge import image_name
 from effunet.data.check.survey import Survey
 from effunet.data.dataset import Dataset
 from effunet.data.sources.listing import shorten
@@ -24,8 +25,11 @@ def shared_images(
     twins = _by_pixels(one, other, *surveys) if surveys and decoded else _by_bytes(one, other)
     if not twins:
         return []
+    title, place = other.split, one.split
+    if one.name != other.name:
+        title, place = f"{other.name} {title}", f"{one.name} {place}"
     what = (
-        f"{len(twins)} of {len(other)} images of {other.split} stand in {one.split} too, so that "
+        f"{len(twins)} of {len(other)} images of {title} stand in {place} too, so that "
         f"scores on one reward memory of the other: {shorten(sorted(twins))}"
     )
     return [Finding("shared_images", what, "remove one of each", "warning", other.split)]
@@ -36,7 +40,7 @@ def _by_pixels(one: Dataset, other: Dataset, mine: Survey, theirs: Survey) -> li
     both = np.isin(theirs.digests, digests) & (theirs.digests > 0)  # 0: could not be read
     found = np.searchsorted(digests, theirs.digests[both])
     pairs = zip(places[found].tolist(), np.flatnonzero(both).tolist(), strict=True)
-    return [f"{one.image_path(first)} = {other.image_path(index)}" for first, index in pairs]
+    return [f"{image_name(one, first)} = {image_name(other, index)}" for first, index in pairs]
 
 
 def _by_bytes(one: Dataset, other: Dataset) -> list[str]:
