@@ -126,6 +126,16 @@ def test_cityscapes_takes_the_label_ids_and_says_what_is_left_aside(tmp_path: Pa
     ]
     _, told = draft_folder(root)
     assert "left aside: gtFine/train/aachen (4)" in told[-1]
+    assert (
+        told[1] == "this is laid out as cityscapes, which is described: dataset=cityscapes reads it"
+    )
+
+
+def test_a_layout_that_any_folder_may_have_is_no_dataset_that_we_know(tmp_path: Path):
+    _, told = draft_folder(camvid_tree(tmp_path / "a"))
+    assert not any("laid out as" in line for line in told)
+    _, told = draft_folder(camvid_tree(tmp_path / "b", segnet=True))
+    assert "laid out as camvid" in told[1]
 
 
 @pytest.mark.parametrize("segnet", [False, True])

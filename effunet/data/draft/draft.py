@@ -5,6 +5,7 @@ from pathlib import Path
 
 from effunet.data.draft.annotations import Annotated, entries_of, find_annotations
 from effunet.data.draft.channels import read_channels
+from effunet.data.draft.known import known_as
 from effunet.data.draft.layouts import Match, best_match, describe_rest, find_lists
 from effunet.data.draft.names import find_names
 from effunet.data.draft.series import Leaf, Place, Series, find_leaves, find_series
@@ -63,6 +64,8 @@ def _of_masks(
         named_by=named_by,
     )
     told = [f"{len(match.pairs)} pairs: {images} and {masks}"]
+    if known := known_as(folder, found.values):
+        told.append(f"this is laid out as {known}, which is described: dataset={known} reads it")
     if match.alone:
         told.append(f"{match.alone} files of these have no partner: effunet data check lists them")
     rest = describe_rest(leaves, match, folder)
@@ -116,5 +119,5 @@ def _nothing(folder: Path, series: Sequence[Series]) -> str:
     return (
         f"{folder}: no images and masks of the same names, and no annotations that we know; "
         f"{there}. Give both the same names in two folders such as images and masks, or write "
-        "dataset.yaml by hand (docs/data.md)"
+        "dataset.yaml by hand (docs/data_check.md)"
     )
