@@ -143,6 +143,16 @@ def test_a_dataset_at_fault_is_told_before_the_first_step(
     assert "step" not in capsys.readouterr().out
 
 
+def test_an_image_in_train_and_val_ends_a_training_only_where_it_is_strict(
+    home: Path, capsys: pytest.CaptureFixture[str]
+):
+    (home / "data/val/images/val_000.png").write_bytes((home / "data" / IMAGE).read_bytes())
+    says = ["1 of 2 images of val stand in train too", str(IMAGE), "remove one of each"]
+    refused(home, capsys, 3, says, lambda: train("data", "dataset.strict=true"))
+    assert train("data", "max_steps=1", "val_every=1") == 0
+    assert says[0] in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     "fault", ["empty folder", "image without mask", "no train images", "unknown value", "colours"]
 )
