@@ -1,7 +1,8 @@
 """Our reading of training samples beside the usual order of work, interleaved, on one core.
 
-`python benchmarks/loader.py` writes pairs of 2048 x 1024 PNG (synthetic streets, which are noisy
-enough for about 3.7 MB an image; the masks take 20 kB) and times, in processor time of one thread:
+`python benchmarks/loader.py` writes pairs of 2048 x 1024 PNG (synthetic streets, which the noise
+of their camera makes about 3 MB an image; the masks take 20 kB) and times, in processor time of one
+thread:
 
 usual    OpenCV decodes; albumentations scales the whole image, pads, crops, flips, jitters
          colours, normalises, and makes tensors; torch stacks the batch

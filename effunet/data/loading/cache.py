@@ -66,13 +66,13 @@ class Cached(Dataset):
         self.full = torch.zeros(1, dtype=torch.bool).share_memory_()  # one for all workers
 
     def __getitem__(self, index: int) -> Sample:
-        name = self.ids[index]
-        files = self.whole.image_path(index), self.whole.mask_path(index)
+        name, files = self.ids[index], self._files(index)
         try:
             stamps = _stamps(files)
         except OSError:
             return self.whole[index]  # which says what is wrong
-        entry = read_entry(self.entry_file(index))
+        kept = self._entry_file(files, name)
+        entry = read_entry(kept)
         if entry is not None and entry.head.rules == self.rules:
             if entry.head.stamps == stamps:
                 return Sample(entry.image, entry.mask, name)
@@ -83,7 +83,7 @@ class Cached(Dataset):
                     return Sample(entry.image, entry.mask, name)
         sample = self.whole[index]
         if not self.full:
-            self._keep(index, files, stamps, sample)
+            self._keep(kept, files, stamps, sample)
         return sample
 
     @property
@@ -101,10 +101,7 @@ class Cached(Dataset):
 
     def entry_file(self, index: int) -> Path:
         """Where a sample is kept: one place for the same files of the same dataset."""
-        paths = (self.whole.image_path(index), self.whole.mask_path(index))
-        place = [*(str(path and path.absolute()) for path in paths), self.ids[index]]
-        digest = hashlib.blake2b(json.dumps(place).encode(), digest_size=16)
-        return self.folder / f"{digest.hexdigest()}.raw"
+        return self._entry_file(self._files(index), self.ids[index])
 
     def missing(self) -> int:
         """How many samples are not kept yet."""
@@ -120,8 +117,16 @@ class Cached(Dataset):
                 sizes.append(HEAD + height * width * (self.channels + 1))
         return sum(sizes) // max(1, len(sizes))
 
+    def _files(self, index: int) -> tuple[Path | None, Path | None]:
+        return self.whole.image_path(index), self.whole.mask_path(index)
+
+    def _entry_file(self, files: Sequence[Path | None], name: str) -> Path:
+        place = [*(str(file and file.absolute()) for file in files), name]
+        digest = hashlib.blake2b(json.dumps(place).encode(), digest_size=16)
+        return self.folder / f"{digest.hexdigest()}.raw"
+
     def _keep(
-        self, index: int, files: Sequence[Path | None], stamps: Stamps, sample: Sample
+        self, kept: Path, files: Sequence[Path | None], stamps: Stamps, sample: Sample
     ) -> None:
         shape = sample.image.shape
         try:
@@ -135,7 +140,7 @@ class Cached(Dataset):
             if shutil.disk_usage(self.folder).free < RESERVE + HEAD + head.pixels:
                 self._stop(f"less than {_size(RESERVE)} is free there")
             else:
-                write_entry(self.entry_file(index), head, sample.image, sample.mask)
+                write_entry(kept, head, sample.image, sample.mask)
         except OSError as error:
             self._stop(error.strerror or str(error))
 
