@@ -43,7 +43,8 @@ from effunet.data.augment.presets import GREY, PRESETS
 from effunet.data.catalog import open_dataset
 from effunet.data.dataset import Dataset
 from effunet.data.loading.batches import Augmented, collate
-from effunet.data.loading.cache import SETTLED, cached
+from effunet.data.loading.cache import SETTLED
+from effunet.data.loading.cache_folder import cached
 from effunet.data.loading.sampling import TrainBatches
 from effunet.labels import IGNORE
 

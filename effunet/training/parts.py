@@ -14,7 +14,7 @@ from effunet.data.catalog import Choice, open_dataset, open_mixture
 from effunet.data.check.statistics import split_statistics
 from effunet.data.dataset import Dataset
 from effunet.data.files.pixels import Pixels
-from effunet.data.loading.cache import cached
+from effunet.data.loading.cache_folder import cached
 from effunet.data.loading.epochs import Epochs
 from effunet.data.loading.kept import whereabouts_of
 from effunet.data.loading.whereabouts import Progress, Whereabouts

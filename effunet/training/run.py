@@ -15,7 +15,7 @@ import torch
 
 from effunet.data.check.preflight import require
 from effunet.data.dataset import Dataset
-from effunet.data.loading.cache import unkept
+from effunet.data.loading.cache_folder import unkept
 from effunet.data.loading.loader import SegmentationData
 from effunet.data.loading.whereabouts import Whereabouts
 from effunet.data.sources.mixture import parts_of

@@ -22,12 +22,15 @@ from effunet.data.catalog import open_dataset
 from effunet.data.dataset import Dataset, Sample
 from effunet.data.loading import cache as door
 from effunet.data.loading import entries
-from effunet.data.loading.cache import Cached, cached, unkept
+from effunet.data.loading.cache import Cached
+from effunet.data.loading.cache_folder import cached, unkept
 from effunet.data.loading.entries import HEAD, Head, read_entry
 from effunet.data.loading.loader import SegmentationData
 from effunet.data.sources.folder import FileDataset
+from effunet.data.sources.mixture import Mapped, Mixture
 from effunet.data.subset import Middles, Subset
 from effunet.errors import DataError, ResourceError, UsageError
+from effunet.labels import IGNORE
 
 YESTERDAY = 86_400 * 10**9
 
@@ -349,7 +352,7 @@ def test_too_little_space_is_told_before_the_first_step_and_not_asked_for_twice(
     sample = HEAD + 32 * 48 * 4
     usage = shutil.disk_usage(root)._replace(free=door.RESERVE + 4 * sample - 1)
     monkeypatch.setattr(door.shutil, "disk_usage", lambda _: usage)
-    with pytest.raises(ResourceError, match=r"4 images that are not kept .* stay free: free some"):
+    with pytest.raises(ResourceError, match=r"4 images that are not kept .* are free: free some"):
         open_cached(root)
     monkeypatch.undo()
     list(open_cached(root))
@@ -408,10 +411,27 @@ def test_what_is_not_decoded_from_files_stays_as_it_is_and_is_named(root, tmp_pa
     made, whole = open_dataset("synthetic", "val"), open_dataset(root, "train")
     middles = Middles(whole, [0, 1], (16, 16))
     assert cached([made, middles], tmp_path / "cache") == [made, middles]
-    assert unkept([made, middles, whole]) == [
+    assert unkept([made, middles, whole, Subset(whole, [0])]) == [
         "dataset.cache: synthetic is not decoded from files of its own, so that nothing of it is"
         " kept"
     ]
+
+
+def test_every_part_of_a_mixture_is_kept_in_its_own_classes(root, decoded, settled):
+    parts = [open_dataset(root, "train"), open_dataset("synthetic", "val")]
+    labels, table = parts[0].labels, np.full(256, IGNORE, np.uint8)
+    table[:3] = 2, 0, IGNORE
+    mixture = Mixture([Mapped(parts[0], labels, table), Mapped(parts[1], labels, table)], [1, 3])
+    (kept,) = cached([mixture], root.parent / "cache")
+    some = range(5)  # four files, and a scene
+    assert same(Subset(kept, some), Subset(mixture, some))
+    decoded.clear()
+    assert [sample.name for sample in Subset(kept, some)] == [mixture.ids[i] for i in some]
+    assert decoded == [] and len([*root.parent.glob("cache/*/*.raw")]) == 4
+    assert np.array_equal(kept.weights, mixture.weights) and kept.scored == mixture.scored
+    assert len(unkept([mixture])) == len(unkept([Subset(mixture, some)])) == 1
+    (few,) = cached([Subset(mixture, some)], root.parent / "cache")
+    assert same(few, Subset(mixture, some)) and len(few) == 5
 
 
 def test_a_part_of_a_dataset_shares_what_is_kept_of_the_whole(root, decoded, settled):

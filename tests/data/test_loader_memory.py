@@ -9,7 +9,7 @@ from dataset_trees import plain_folder
 from effunet.data.augment.augment import Augment
 from effunet.data.catalog import open_dataset
 from effunet.data.dataset import Dataset
-from effunet.data.loading.cache import cached
+from effunet.data.loading.cache_folder import cached
 from effunet.data.loading.loader import SegmentationData
 from effunet.data.sources.folder import FileDataset
 from effunet.data.sources.listing import Listing

@@ -10,7 +10,6 @@ under the new times, others are decoded anew, in the place of the old ones.
 
 import hashlib
 import json
-import re
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -18,28 +17,20 @@ from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
-import cv2
-import PIL
 import torch
 from jaxtyping import Float32
 from numpy import ndarray
 
 from effunet.data.dataset import Dataset, Sample
-from effunet.data.describe.description import Description, Files
 from effunet.data.files.images import read_upright_size
-from effunet.data.loading.entries import FORMAT, HEAD, Head, Stamps, read_entry, write_entry
-from effunet.data.sources.folder import FileDataset
-from effunet.data.subset import Subset
-from effunet.errors import EffunetError, ResourceError, UsageError
+from effunet.data.loading.entries import HEAD, Head, Stamps, read_entry, write_entry
+from effunet.errors import EffunetError
 
 RESERVE = 2**30
 """Bytes that are left free on the disk."""
 
 SETTLED = 2_000_000_000
 """Nanoseconds after which the next change of a file shows in its times: before, two share one."""
-
-ABANDONED = 86_400
-"""Seconds after which a half written file is that of a process which was killed."""
 
 MEASURED = 16
 """Images whose headers tell how large the others are."""
@@ -91,6 +82,16 @@ class Cached(Dataset):
         """How often each image is drawn in training, against the others; None: all alike."""
         return self.whole.weights
 
+    @property
+    def scored(self) -> tuple[bool, ...] | None:
+        """Whether its truth can hold each class; None: it can hold all."""
+        return self.whole.scored
+
+    @property
+    def sources(self) -> tuple[Dataset, ...]:
+        """The dataset whose samples are kept."""
+        return self.whole.sources
+
     def image_path(self, index: int) -> Path | None:
         """The file that the image was decoded from."""
         return self.whole.image_path(index)
@@ -138,7 +139,7 @@ class Cached(Dataset):
             return  # the files are gone
         try:
             if shutil.disk_usage(self.folder).free < RESERVE + HEAD + head.pixels:
-                self._stop(f"less than {_size(RESERVE)} is free there")
+                self._stop(f"less than {show_bytes(RESERVE)} is free there")
             else:
                 write_entry(kept, head, sample.image, sample.mask)
         except OSError as error:
@@ -151,102 +152,6 @@ class Cached(Dataset):
                 f"notice    dataset.cache: nothing more is kept in {self.folder}: {why}; the other"
                 " images are decoded whenever they are needed"
             )
-
-
-def cached(datasets: Sequence[Dataset], cache: str | Path) -> list[Dataset]:
-    """The datasets with their samples kept below `cache`; as they are where nothing is decoded.
-
-    Raises:
-        UsageError: the cache would lie in a dataset's folder.
-        ResourceError: its disk has too little space for what is missing, or it cannot be made.
-    """
-    root = Path(cache).expanduser().absolute()
-    kept = [_kept(dataset, root) for dataset in datasets]
-    new = [dataset for dataset in kept if isinstance(dataset, Cached)]
-    _require_space(new, root)
-    return kept
-
-
-def unkept(datasets: Sequence[Dataset]) -> list[str]:
-    """A line for each dataset that a cache does nothing for, because it has no files to decode."""
-    made = (d for d in datasets if _source(d) is None and not isinstance(d, Subset))
-    names = dict.fromkeys(dataset.name for dataset in made)
-    return [
-        f"dataset.cache: {name} is not decoded from files of its own, so that nothing of it is kept"
-        for name in names
-    ]
-
-
-def _kept(dataset: Dataset, root: Path) -> Dataset:
-    source = _source(dataset)
-    if source is None:
-        return dataset
-    folder = root / re.sub(r"[^\w.-]", "_", dataset.name)
-    _refuse_data_folder(source, root, folder)
-    _make(folder)
-    return Cached(dataset, folder, _rules(source))
-
-
-def _rules(source: FileDataset) -> str:
-    """Digest of all that decides, beside the files' contents, what a sample is."""
-    said = source.description
-    layouts = said.origin.layouts if isinstance(said.origin, Files) else ()
-    # Left out is what no pixel depends on, lest a word in a title makes every sample anew.
-    about = Description(said.name, said.labels, Files(layouts), said.pixels)
-    # The decoders' versions, too: of a JPEG, two may differ by one level.
-    facts = [FORMAT, repr(about), cv2.__version__, PIL.__version__]
-    return hashlib.blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
-
-
-def _source(dataset: Dataset) -> FileDataset | None:
-    """The dataset whose files a sample is a function of; None where it is made otherwise."""
-    while type(dataset) is Subset:
-        dataset = dataset.whole
-    return dataset if isinstance(dataset, FileDataset) else None
-
-
-def _refuse_data_folder(source: FileDataset, root: Path, folder: Path) -> None:
-    places = {source.place} if source.place is not None else set[Path]()
-    for index in {0, len(source) // 2, len(source) - 1} if len(source) else ():
-        places |= {source.image_path(index).parent, source.mask_path(index).parent}
-    real = folder.resolve()
-    for place in (place.resolve() for place in places):
-        if root.resolve() == place or place in real.parents or real in (place, *place.parents):
-            raise UsageError(
-                f"dataset.cache={root}: keeps the samples of {source.name} in {folder}, beside or"
-                f" around its own files in {place}, where effunet writes nothing: name a folder"
-                " elsewhere, on a local disk"
-            )
-
-
-def _make(folder: Path) -> None:
-    """Make the folder, and remove what killed processes have left there half written."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for part in folder.glob(".*.part"):
-            with suppress(FileNotFoundError):
-                if time.time() - part.stat().st_mtime > ABANDONED:
-                    part.unlink()
-    except OSError as error:
-        raise ResourceError(
-            f"dataset.cache: {folder} cannot be used: {error.strerror}: name another folder"
-        ) from error
-
-
-def _require_space(datasets: Sequence[Cached], root: Path) -> None:
-    counts = [dataset.missing() for dataset in datasets]
-    need = sum(
-        count * dataset.sample_bytes() for count, dataset in zip(counts, datasets, strict=True)
-    )
-    if not need:
-        return
-    free = shutil.disk_usage(datasets[0].folder).free
-    if free < need + RESERVE:
-        raise ResourceError(
-            f"dataset.cache={root}: {sum(counts)} images that are not kept there yet need"
-            f" {_size(need)}, and {_size(free)} are free, of which {_size(RESERVE)} stay free: free"
-            " some space, name another disk, or leave dataset.cache out"
-        )
 
 
 def _stamps(files: Sequence[Path | None]) -> Stamps:
@@ -272,5 +177,6 @@ def _digest(path: Path, stamp: tuple[int, int, int]) -> str:
         return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
-def _size(count: int) -> str:
+def show_bytes(count: int) -> str:
+    """A number of bytes for a person."""
     return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{max(1, count / 2**20):.0f} MiB"

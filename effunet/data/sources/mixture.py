@@ -10,6 +10,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import overload
 
+import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 from numpy import ndarray
@@ -32,7 +33,7 @@ class Mapped(Dataset):
 
     def __getitem__(self, index: int) -> Sample:
         sample = self.inner[index]
-        return Sample(sample.image, self.table[sample.mask], sample.name)
+        return Sample(sample.image, cv2.LUT(sample.mask, self.table), sample.name)
 
     @property
     def scored(self) -> tuple[bool, ...]:
@@ -56,7 +57,7 @@ class Mapped(Dataset):
 
     def read_mask(self, index: int) -> IndexMask:
         """The mask of a sample without its image."""
-        return self.table[self.inner.read_mask(index)]
+        return cv2.LUT(self.inner.read_mask(index), self.table)
 
     def image_path(self, index: int) -> Path | None:
         """The file that the image is read from; None where it is made."""
