@@ -142,8 +142,8 @@ def usual(dataset: Dataset, crop: int, batch: int) -> Way:
         return done["image"], done["mask"]
 
     def epoch(number: int) -> None:
-        for indices in TrainBatches(len(dataset), batch, 0).epoch(number):
-            samples = [sample(index) for _, index in indices]
+        for draws in TrainBatches(len(dataset), batch, 0).epoch(number):
+            samples = [sample(draw.image) for draw in draws]
             torch.stack([image for image, _ in samples])
             torch.stack([mask for _, mask in samples])
 
@@ -155,8 +155,8 @@ def ours(dataset: Dataset, preset: str, crop: int, batch: int) -> Way:
     augmented = Augmented(dataset, Augment(preset, (crop, crop)), seed=0, skip=False)
 
     def epoch(number: int) -> None:
-        for places in TrainBatches(len(dataset), batch, 0).epoch(number):
-            read = collate([augmented[place] for place in places])
+        for draws in TrainBatches(len(dataset), batch, 0).epoch(number):
+            read = collate([augmented[draw] for draw in draws])
             assert isinstance(read, dict) and "batch" in read
 
     return epoch
