@@ -69,6 +69,7 @@ class Training(pl.LightningModule):
         )
         self._batch = 0  # of the present step; more than one where gradients are accumulated
         self._losses: list[Tensor] = []
+        self._learning: tuple[bool, bool] | None = None  # what freezing last set; None: unknown
         # Not a submodule: it shares the network's weights, which would be saved twice.
         self._forward = [torch.compile(network) if config.compile else network]
 
@@ -87,8 +88,12 @@ class Training(pl.LightningModule):
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Seed the device's draws of this batch, and set what learns at this step."""
         if self._batch == 0:
-            self.network.train()
-            self.freezing.apply(self.network.encoder, self.global_step)
+            learning = self.freezing.at(self.global_step)
+            # Walking over all modules takes a tenth of a step on a fast device.
+            if learning != self._learning or not self.network.training:
+                self.network.train()
+                self.freezing.apply(self.network.encoder, self.global_step)
+                self._learning = learning
             self.guard.begin()
         numbers = [self.config.seed, self.global_step, self._batch, self.global_rank]
         words = np.random.SeedSequence(numbers)
@@ -117,6 +122,7 @@ class Training(pl.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Start counting from nothing."""
+        self._learning = None  # a validation and its pictures leave other modes behind
         for confusion in self.confusions:
             confusion.reset()
             confusion.to(self.device)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -155,7 +155,7 @@ class Run:
             course = Course(milestones, validation, record, watch, journal, stop, ema)
             trainer = build_trainer(config, module, folder, total, [watch, course])
             announce(folder, config, network, self.train, self.val, total, trainer)
-            with _out_of_memory(config), faults(trainer, stop):
+            with closing(data), _out_of_memory(config), faults(trainer, stop):
                 trainer.fit(module, data, ckpt_path=start.checkpoint, weights_only=True)
                 course.catch_up(trainer, module)
                 # The first process's own, which the others have only guessed.

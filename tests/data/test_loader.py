@@ -257,6 +257,18 @@ class Flaky(Pictures):
         return super().__getitem__(index)
 
 
+def test_closing_ends_the_workers_and_loaders_can_be_asked_for_anew():
+    module = data(num_workers=2)
+    batches = [iter(module.train_dataloader()), iter(module.val_dataloader())]
+    first_batch = next(batches[0])
+    workers = [worker for loader in module._loaders for worker in loader._iterator._workers]
+    assert len(workers) == 4 and all(worker.is_alive() for worker in workers)
+    module.close()
+    assert not any(worker.is_alive() for worker in workers)
+    assert equal(first_batch, next(iter(module.train_dataloader())))
+    module.close()
+
+
 @pytest.fixture
 def pauses(monkeypatch):
     slept = []

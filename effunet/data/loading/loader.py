@@ -47,6 +47,7 @@ class SegmentationData(LightningDataModule):
         self.epochs = epochs or Epochs()
         if (self.epochs.mix or self.epochs.copy_paste) and augment.crop is None:
             raise ValueError("samples are mixed in one size: give the augmentation a crop")
+        self._loaders: list[Loader] = []
         self.train = train
         self.val = val
         self.augment = augment
@@ -70,7 +71,7 @@ class SegmentationData(LightningDataModule):
 
     def train_dataloader(self) -> "Loader":
         """Augmented crops without end, going on from the trainer's step whenever iterated."""
-        return Loader(
+        return self._kept(
             Augmented(self.train, self.augment, self.seed, self.skip, self.epochs.mix),
             batch_sampler=self._train_batches(*self._process()),
             pin_memory=self._on_cuda(),
@@ -83,13 +84,24 @@ class SegmentationData(LightningDataModule):
     def val_dataloader(self) -> "Loader":
         """Whole images with their labels as they are, every image once over all processes."""
         batches = EveryOnce(len(self.val), self.val_batch_size, *self._process())
-        return Loader(
+        return self._kept(
             Whole(self.val, self.skip),
             batch_sampler=batches,
             pin_memory=self._on_cuda(),
             skipped=self.skipped_val,
             **self._options,
         )
+
+    def close(self) -> None:
+        """End the workers of all loaders."""
+        for loader in self._loaders:
+            loader.close()
+        self._loaders.clear()
+
+    def _kept(self, dataset: "Augmented | Whole", **options: Any) -> "Loader":
+        loader = Loader(dataset, **options)
+        self._loaders.append(loader)
+        return loader
 
     def _train_batches(self, rank: int, processes: int) -> TrainBatches:
         if len(self.train) < processes:
@@ -165,6 +177,16 @@ class Loader(DataLoader[Any]):
         place += f", step {step // self.batches_a_step}" if step is not None else ""
         error.args = (f"{error} ({place})", *error.args[1:])
         return error
+
+    def close(self) -> None:
+        """End the workers that wait for the next epoch.
+
+        Left to the end of the program, each of a CUDA training's workers is waited for by itself,
+        for five seconds, and then killed with a traceback.
+        """
+        if self._iterator is not None:
+            self._iterator._shutdown_workers()  # pyright: ignore # torch has no public word for it
+            self._iterator = None
 
     def state_dict(self) -> dict[str, Any]:
         """Nothing: batches are a function of the step. That it exists tells Lightning so."""

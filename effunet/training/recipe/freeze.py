@@ -28,6 +28,10 @@ class Freeze:
         """Tell whether something frozen learns later, within `total` steps."""
         return any(0 < steps < total for steps in (self.whole, self.norms))
 
+    def at(self, step: int) -> tuple[bool, bool]:
+        """Whether the whole encoder, and whether its norms are frozen at a step."""
+        return step < self.whole, step < self.norms
+
     def apply(self, encoder: nn.Module, step: int) -> None:
         """Set an encoder in training mode to what holds at this step (0 is the first)."""
         frozen = step < self.whole
