@@ -126,10 +126,14 @@ def _add_evaluate(commands: Commands) -> None:
         "--data",
         required=True,
         metavar="NAME_OR_DIR",
-        help="a folder name under data/, or a directory with a dataset.yaml",
+        help="a folder name under data/, or a directory with a dataset.yaml; NAME:VARIANT for "
+        "another reading of it",
     )
     evaluate.add_argument("--root", type=Path, metavar="DIR", help="where the dataset's files lie")
     evaluate.add_argument("--split", default="val", help="default: val")
+    evaluate.add_argument(
+        "--fold", type=int, metavar="K", help="fold to validate on, where dataset.yaml has folds"
+    )
     evaluate.add_argument(
         "--out", type=Path, metavar="DIR", help="write metrics.json and predictions.png here"
     )

@@ -24,9 +24,10 @@ def run(arguments: Namespace) -> int:
 def _run(arguments: Namespace) -> int:
     # A wrong model or dataset is told at once, before torch takes its seconds to load.
     header = artifact.inspect(arguments.model)
-    from effunet.data.catalog import in_classes_of, open_dataset
+    from effunet.data.catalog import Choice, in_classes_of, open_dataset
 
-    dataset = open_dataset(arguments.data, arguments.split, arguments.root)
+    choice = Choice(fold=arguments.fold)
+    dataset = open_dataset(arguments.data, arguments.split, arguments.root, choice=choice)
     dataset = in_classes_of(arguments.data, dataset, header.class_names, arguments.root)
     for notice in dataset.notices if processes.is_first() else ():
         print(f"effunet: {shown(notice)}", file=sys.stderr)

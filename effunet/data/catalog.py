@@ -158,11 +158,11 @@ def find_dataset(
     splits = description.origin.splits
     if not isinstance(splits, Folds) or isinstance(description.origin, Generated):
         raise UsageError(
-            f"dataset.fold={choice.fold}: {description.where} has no folds; write "
+            f"fold {choice.fold}: {description.where} has no folds; write "
             "`splits: {by: fold, folds: 5}` there"
         )
-    if choice.fold >= splits.folds:
-        raise UsageError(f"dataset.fold={choice.fold}: folds are 0 to {splits.folds - 1}")
+    if not 0 <= choice.fold < splits.folds:
+        raise UsageError(f"fold {choice.fold}: folds are 0 to {splits.folds - 1}")
     origin = replace(description.origin, splits=replace(splits, val=choice.fold))
     return replace(description, origin=origin), places
 

@@ -154,7 +154,7 @@ def test_a_fold_of_a_dataset_without_folds_is_refused(tmp_path: Path) -> None:
     root = flat(tmp_path, ["a"], splits={"by": "fold", "folds": 2})
     assert "folds are 0 to 1" in refusal(root, fold=2)
     described(root, splits=["train"])
-    assert "dataset.fold=0: " in (told := refusal(root, fold=0)) and "has no folds" in told
+    assert "fold 0: " in (told := refusal(root, fold=0)) and "has no folds" in told
 
 
 def test_a_group_that_is_no_star_is_refused(tmp_path: Path) -> None:

@@ -92,10 +92,11 @@ def conclude(folder: Path, config: Config, record: Record, step: int) -> None:
         print(line)
     for line in verdict(config, record.report.scores.miou):
         print(f"\n{line}")
-    named = data.parts[0] if data.name == "mixture" else data.name
-    named += f":{data.variant}" if data.variant else ""
-    words = ["--data", data.root or named] if data.name == "folder" else ["--data", named]
+    named = data.root or "" if data.name == "folder" else data.name
+    named = data.parts[0] if data.name == "mixture" else named
+    words = ["--data", f"{named}:{data.variant}" if data.variant else named]
     words += ["--root", data.root] if data.root and data.name not in ("folder", "mixture") else []
+    words += ["--fold", str(data.fold)] if data.fold is not None else []
     words += ["--split", data.val_split] if data.val_split != "val" else []
     print(
         f"\nbest segmenter  {folder}/segmenter.safetensors"
