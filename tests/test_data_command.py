@@ -24,9 +24,9 @@ from effunet import artifact
 from effunet.cli import main
 from effunet.commands.data import PRESETS as WORDS
 from effunet.commands.data.sheet import Panel, draw_sheet
+from effunet.data import memory
 from effunet.data.augment.presets import PRESETS
 from effunet.data.catalog import open_dataset
-from effunet.data.check import remembered
 from effunet.data.check.statistics import split_statistics
 from effunet.labels import LabelClass, LabelMap
 from effunet.training.recipe.balance import FORMULAS, class_weights
@@ -58,7 +58,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     work.mkdir()
     monkeypatch.chdir(work)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(remembered, "SETTLED", 0)
+    monkeypatch.setattr(memory, "SETTLED", 0)
     for variable in ("CAMVID", "CITYSCAPES_DATASET"):
         monkeypatch.delenv(variable, raising=False)
     return work

@@ -10,12 +10,15 @@ from pathlib import Path
 import pytest
 from dataset_trees import plain_folder, random_image, stripes, tree_digest, write_png
 
+from effunet.data import memory
 from effunet.data.catalog import open_dataset
-from effunet.data.check import remembered
 from effunet.data.check import survey as surveys
 from effunet.data.check.preflight import check, examine, require
+from effunet.data.check.remembered import keep
 from effunet.data.check.statistics import SplitStatistics, split_statistics
+from effunet.data.check.surveyed import memory_of
 from effunet.data.dataset import Dataset
+from effunet.data.sources.folder import FileDataset
 
 DESCRIPTION = "classes: [a, b, c]\nignore: [255]\n"
 
@@ -49,7 +52,7 @@ def opens(root: Path) -> Iterator[list[str]]:
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache of this test alone, which takes files that were written a moment ago."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(remembered, "SETTLED", 0)
+    monkeypatch.setattr(memory, "SETTLED", 0)
     return tmp_path / "cache" / "effunet" / "checks"
 
 
@@ -164,7 +167,7 @@ def test_other_code_or_other_limits_read_again(root: Path, monkeypatch: pytest.M
     with opens(root) as again:
         check(train)
     assert again
-    monkeypatch.setattr(remembered, "_code", lambda: "of tomorrow")
+    monkeypatch.setattr(memory, "_code", lambda: "of tomorrow")
     with opens(root) as again:
         check(train)
     assert again
@@ -193,22 +196,27 @@ def test_statistics_of_a_sample_are_remembered_by_limit_and_seed(root: Path):
     assert SplitStatistics.from_plain(json.loads(json.dumps(sampled.to_plain()))) == sampled
 
 
-@pytest.mark.parametrize("content", ["", "{", "[1]", '{"fingerprint": 1}', '{"found": {}}'])
-def test_a_damaged_entry_counts_for_nothing(root: Path, cache: Path, content: str):
+@pytest.mark.parametrize(
+    "spoil", [lambda b: b"", lambda b: b[:-1], lambda b: b[:-1] + b"]", lambda b: b"[1]" + b]
+)
+def test_a_damaged_entry_counts_for_nothing(
+    root: Path, cache: Path, spoil: Callable[[bytes], bytes]
+):
     require(*both(root))
     for entry in cache.iterdir():
-        entry.write_text(content)
+        entry.write_bytes(spoil(entry.read_bytes()))
     with opens(root) as again:
         assert require(*both(root)) == []
     assert again
 
 
-def test_an_entry_of_another_shape_counts_for_nothing(root: Path, cache: Path):
-    require(*both(root))
-    for entry in cache.iterdir():
-        kept = json.loads(entry.read_text())
-        entry.write_text(json.dumps(kept | {"found": {"pairs": "many", "other": []}}))
-    assert require(*both(root)) == []
+def test_an_entry_of_another_shape_counts_for_nothing(root: Path):
+    for dataset in both(root):
+        assert isinstance(dataset, FileDataset)
+        keep(memory_of(dataset), "survey", {"pairs": "many", "other": []})
+    with opens(root) as again:
+        assert require(*both(root)) == []
+    assert again
 
 
 def test_without_a_cache_the_check_is_the_same(
@@ -233,12 +241,12 @@ def test_nothing_is_remembered_below_the_images(root: Path, monkeypatch: pytest.
 def test_files_that_may_still_change_within_a_tick_are_not_remembered(
     root: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(remembered, "SETTLED", 3600 * 10**9)
+    monkeypatch.setattr(memory, "SETTLED", 3600 * 10**9)
     require(*both(root))
     assert not cache.exists()
 
 
 def test_the_oldest_entries_go_first(root: Path, cache: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(remembered, "ENTRIES", 2)
+    monkeypatch.setattr(memory, "ENTRIES", 2)
     require(*both(root))
     assert len(list(cache.iterdir())) == 2

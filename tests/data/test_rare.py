@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from towns import TOWN, WHERE
 
+from effunet.data import memory
 from effunet.data.augment.augment import Augment
 from effunet.data.augment.presets import PRESETS
-from effunet.data.catalog import open_dataset
+from effunet.data.catalog import open_dataset, open_mixture
 from effunet.data.loading import kept, whereabouts
 from effunet.data.loading.epochs import Epochs
 from effunet.data.loading.kept import whereabouts_of
@@ -142,7 +143,7 @@ def test_parts_that_do_not_fit_together_are_refused():
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(kept, "SETTLED", 0)
+    monkeypatch.setattr(memory, "SETTLED", 0)
     return plain_folder(tmp_path / "data")
 
 
@@ -169,7 +170,7 @@ def test_masks_are_looked_through_once_while_nothing_changes(home, looked):
     first = whereabouts_of(open_dataset(home, "train"))
     second = whereabouts_of(open_dataset(home, "train"))
     assert looked == [4] and same(first, second)
-    assert [f.suffix for f in (home.parent / "cache").rglob("*") if f.is_file()] == [".safetensors"]
+    assert [f.suffix for f in (home.parent / "cache").rglob("*") if f.is_file()] == [".kept"]
     assert not [f for f in home.rglob("*") if f.suffix not in (".png", "")]
 
 
@@ -208,7 +209,7 @@ def test_whatever_changes_the_masks_or_their_meaning_is_looked_at_again(act, hom
 @pytest.mark.parametrize("spoil", [lambda b: b[:-1], lambda b: b"", lambda b: b[:8] + b"x" * 99])
 def test_a_damaged_file_is_made_anew(spoil, home, looked):
     first = whereabouts_of(open_dataset(home, "train"))
-    (file,) = (home.parent / "cache").rglob("*.safetensors")
+    (file,) = (home.parent / "cache").rglob("*.kept")
     whole = file.read_bytes()
     file.write_bytes(spoil(whole))
     assert same(first, whereabouts_of(open_dataset(home, "train")))
@@ -223,21 +224,21 @@ def test_nothing_is_kept_where_it_cannot_be_or_among_the_data(home, looked, monk
         monkeypatch.setenv("HOME", str(home.parent / "file"))
         whereabouts_of(data)
     assert looked == [4, 4, 4]
-    assert not list(home.parent.rglob("*.safetensors"))
+    assert not list(home.parent.rglob("*.kept"))
 
 
 def test_masks_that_have_just_changed_are_not_kept(home, looked, monkeypatch):
-    monkeypatch.setattr(kept, "SETTLED", 10**12)
+    monkeypatch.setattr(memory, "SETTLED", 10**12)
     for _ in range(2):
         whereabouts_of(open_dataset(home, "train"))
     assert looked == [4, 4]
 
 
 def test_the_file_that_was_not_used_for_longest_goes_first(home, monkeypatch):
-    monkeypatch.setattr(kept, "ENTRIES", 1)
+    monkeypatch.setattr(memory, "ENTRIES", 1)
     for split in ("train", "val"):
         whereabouts_of(open_dataset(home, split))
-    assert len(list((home.parent / "cache").rglob("*.safetensors"))) == 1
+    assert len(list((home.parent / "cache").rglob("*.kept"))) == 1
 
 
 def test_a_mask_that_cannot_be_read_ends_the_search_or_holds_nothing(home, looked):
@@ -268,6 +269,35 @@ def test_parts_of_a_split_have_whereabouts_of_their_own(home, looked):
     middle = whereabouts_of(Middles(whole, [0], (8, 8)))
     assert middle.totals.sum() == 64
     assert looked == [2, 4, 1]
+
+
+def test_whereabouts_of_a_mixture_are_kept_until_a_part_changes(home, looked, monkeypatch):
+    monkeypatch.chdir(home.parent)
+
+    def say(name, *lines):
+        (home / name / "dataset.yaml").write_text("\n".join(lines))
+
+    def mixture():
+        return open_mixture(["one", "two"], "train")
+
+    for name in ("one", "two"):
+        plain_folder(home / name)
+    say("one", "classes: [a, b, c]")
+    say("two", "classes: [c, street, a]", "maps: {one: {street: b}}")
+    first = whereabouts_of(mixture())
+    assert same(first, whereabouts_of(mixture())) and looked == [8]
+    assert same(first, find_classes(mixture()))
+    write_png(home / "two" / "train" / "masks" / "train_001.png", np.ones((32, 48), np.uint8))
+    second = whereabouts_of(mixture())
+    assert same(second, find_classes(mixture())) and not same(first, second)
+    say("two", "classes: [c, street, a]", "maps: {one: {street: ignore}}")
+    third = whereabouts_of(mixture())
+    assert same(third, find_classes(mixture())) and not same(second, third)
+    assert same(third, whereabouts_of(mixture())) and looked == [8, 8, 8]
+    for chosen in ([7, 1], [1, 7], [1, 7]):
+        part = Subset(mixture(), chosen)
+        assert same(whereabouts_of(part), find_classes(part))
+    assert looked == [8, 8, 8, 2, 2]
 
 
 def test_of_a_drawn_split_a_sample_is_looked_at_and_kept(tmp_path, monkeypatch, looked):

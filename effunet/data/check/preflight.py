@@ -9,11 +9,12 @@ from itertools import combinations, product
 
 from effunet.data.check.findings import Finding, refuse_faults, told
 from effunet.data.check.judge import Readable, judge
-from effunet.data.check.remembered import Memory
+from effunet.data.check.remembered import keep, recall
 from effunet.data.check.survey import READ_PAIRS, Progress, Survey, survey_samples
 from effunet.data.check.surveyed import memory_of, survey
 from effunet.data.check.twins import shared_images
 from effunet.data.dataset import Dataset
+from effunet.data.memory import Memory
 from effunet.data.sources.huggingface import TableDataset
 
 
@@ -120,10 +121,10 @@ def _shared(one: _Seen, other: _Seen) -> list[Finding]:
     if one.memory is None or other.memory is None:
         return shared_images(one.dataset, other.dataset, surveys)
     kind = f"shared-{other.memory.place}"
-    known = one.memory.recall(kind)
+    known = recall(one.memory, kind)
     if known is not None and known.get("other") == other.memory.fingerprint:
         return [Finding(**finding) for finding in known["findings"]]
     findings = shared_images(one.dataset, other.dataset, surveys)
     plain = [finding.to_plain() for finding in findings]
-    one.memory.keep(kind, {"other": other.memory.fingerprint, "findings": plain})
+    keep(one.memory, kind, {"other": other.memory.fingerprint, "findings": plain})
     return findings

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from effunet.data.check.counting import byte_counts
+from effunet.data.check.remembered import keep, recall
 from effunet.data.check.survey import Survey
 from effunet.data.check.surveyed import DRAWN, memory_of, remembered
 from effunet.data.dataset import Dataset
@@ -97,12 +98,12 @@ def split_statistics(dataset: Dataset, limit: int | None = None, seed: int = 0) 
         if survey is not None and survey.whole and not survey.faults and not survey.unknown:
             return of_survey(dataset, survey)
     kind = f"statistics-{len(indices)}-{seed}"
-    known = memory.recall(kind)
+    known = recall(memory, kind)
     if known is not None:
         with suppress(TypeError):  # kept by somebody else
             return SplitStatistics.from_plain(known)
     counted = _counted(dataset, indices)
-    memory.keep(kind, counted.to_plain())
+    keep(memory, kind, counted.to_plain())
     return counted
 
 

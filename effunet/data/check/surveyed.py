@@ -4,9 +4,10 @@ from contextlib import suppress
 
 from effunet.data.check.findings import refuse_faults
 from effunet.data.check.judge import judge
-from effunet.data.check.remembered import Memory
+from effunet.data.check.remembered import keep, recall
 from effunet.data.check.survey import Progress, Survey, limits, make_survey, survey_samples
 from effunet.data.dataset import Dataset
+from effunet.data.memory import Memory
 from effunet.data.sources.folder import FileDataset
 from effunet.data.sources.generated import GeneratedDataset
 from effunet.data.sources.huggingface import TableDataset
@@ -22,7 +23,7 @@ _HARMLESS = ("all_ignored", "foreground_ignored")
 
 def memory_of(dataset: FileDataset, seed: int = 0) -> Memory:
     """What is remembered of a split under the present limits of what is read."""
-    return Memory(dataset, seed, limits())
+    return Memory(dataset, "checks", seed, limits())
 
 
 def survey(
@@ -41,7 +42,7 @@ def survey(
         if enough and (not everything or known.read_images == known.pairs):
             return known
     made = make_survey(dataset, everything=everything, masks=masks, seed=seed, progress=progress)
-    memory.keep(_KIND, made.to_plain())
+    keep(memory, _KIND, made.to_plain())
     return made
 
 
@@ -64,7 +65,7 @@ def require_survey(dataset: Dataset, progress: Progress | None = None) -> Survey
 
 def remembered(memory: Memory) -> Survey | None:
     """The survey that was made last, if nothing has changed since."""
-    plain = memory.recall(_KIND)
+    plain = recall(memory, _KIND)
     if plain is not None:
         with suppress(TypeError, ValueError, KeyError):  # kept by somebody else
             return Survey.from_plain(plain)
