@@ -44,6 +44,7 @@ def private_bytes() -> list[int]:
 
 
 @pytest.mark.long  # half a minute each
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="Linux alone tells it")
 @pytest.mark.parametrize("keep", [False, True])
 def test_workers_do_not_grow_over_ten_thousand_images(tmp_path, keep):
