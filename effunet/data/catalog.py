@@ -151,7 +151,7 @@ def find_dataset(
     choice: Choice = Choice(),
 ) -> tuple[Description, list[Path]]:
     """What a dataset is, and the root folders to try in turn."""
-    below = Path(root).expanduser() if root is not None else None
+    below = _expanded(root) if root is not None else None
     description, places = _found(str(name_or_dir), below, choice.variant)
     if choice.fold is None:
         return description, places
@@ -167,18 +167,33 @@ def find_dataset(
     return replace(description, origin=origin), places
 
 
+def _expanded(path: str | Path) -> Path:
+    """The path with ~ as a home folder, where there is such a user."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise DataError(f"{path}: there is no such user: write the folder itself") from None
+
+
+def _is_folder(folder: Path) -> bool:
+    try:
+        return folder.is_dir()
+    except OSError:  # a name that no folder can have
+        return False
+
+
 def _found(name: str, below: Path | None, variant: str | None) -> tuple[Description, list[Path]]:
     if name == "folder":
         if below is None:
             raise UsageError("dataset folder needs a root: dataset.root=DIR, where your images lie")
         return describe_folder(below, variant), [below]
-    folder = Path(name).expanduser()
-    if variant is None and not folder.is_dir() and ":" in name:
+    folder = _expanded(name)
+    if variant is None and not _is_folder(folder) and ":" in name:
         name, _, variant = name.rpartition(":")
-        folder = Path(name).expanduser()
+        folder = _expanded(name)
     file = description_file(name)
     if file is None:
-        if not folder.is_dir():
+        if not _is_folder(folder):
             raise DataError(_no_such_dataset(name))
         return describe_folder(folder, variant), [below or folder]
     description = read_description(file, variant)
@@ -186,7 +201,7 @@ def _found(name: str, below: Path | None, variant: str | None) -> tuple[Descript
         return description, [below] if below else []
     variable = description.origin.root_env
     if variable and os.environ.get(variable):
-        return description, [Path(os.environ[variable]).expanduser()]
+        return description, [_expanded(os.environ[variable])]
     checkout = Path(__file__).resolve().parents[2]
     return description, [Path("data") / name, checkout / "data" / name]
 
@@ -204,6 +219,8 @@ def _list(description: Description, origin: Files, place: Path, split: str) -> L
     try:
         return list_split(place, origin, split)
     except DataError as fault:
+        if not str(fault).startswith("no images found"):
+            raise DataError(f"{description.name}, split {split}: {fault}") from None
         variable = f" or set ${origin.root_env}" if origin.root_env else ""
         raise DataError(
             f"{description.name}, split {split}: {fault}; give the folder that holds it "

@@ -454,3 +454,18 @@ def test_rows_of_a_table_are_checked_like_files(tmp_path: Path) -> None:
     assert "row train-000001" in only(findings, "unknown_values").what
     assert "31 x 48" in only(findings, "unreadable").what
     assert "1 of 2 images of val" in only(findings, "shared_images").what
+
+
+def test_lossy_masks_pass_where_the_map_takes_nearest_values(tmp_path: Path) -> None:
+    root = plain_folder(tmp_path / "mine", values=(0, 255))
+    for file in sorted(root.rglob("masks/*.png")):
+        Image.open(file).save(file.with_suffix(".jpg"), quality=70)
+        file.unlink()
+    classes = "classes: [ground, {name: thing, values: [255]}]\n"
+    (root / "dataset.yaml").write_text(classes)
+    with pytest.raises(DataError, match="rest: nearest"):
+        require(open_dataset(root, "train", paired=False))
+    (root / "dataset.yaml").write_text(classes + "rest: nearest\n")
+    dataset = open_dataset(root, "train", paired=False)
+    require(dataset)
+    assert set(np.unique(dataset[0].mask)) == {0, 1}

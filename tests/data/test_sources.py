@@ -96,6 +96,12 @@ def test_a_missing_list_is_named(tmp_path: Path) -> None:
     assert "train.txt cannot be read: No such file" in refusal(root)
 
 
+def test_a_folder_of_the_list_that_is_another_one_means_no_image(tmp_path: Path) -> None:
+    root = flat(tmp_path, ["a/1", "a/2"], splits={"train": {"list": "train.txt"}})
+    (root / "train.txt").write_text("b/1\n/far/away/a/2.jpg\n")
+    assert "without an image: b/1;" in refusal(root)
+
+
 # --- rules ----------------------------------------------------------------------------------------
 
 
@@ -227,11 +233,73 @@ def test_a_row_of_a_missing_file_is_a_fault_with_its_number(tmp_path: Path) -> N
     assert f"row 2: {root / 'm/2.png'}" in refusal(root)
 
 
+def test_a_split_of_no_known_name_is_a_fault_and_not_left_out(tmp_path: Path) -> None:
+    root = manifest(tmp_path, [*ROWS, {"image": "z.png", "mask": "m/z.png", "split": "trian"}])
+    assert "row 4: the split 'trian' is none of test, train, val" in refusal(root)
+
+
+def test_a_split_without_a_row_is_refused(tmp_path: Path) -> None:
+    assert "all.csv is of split test" in refusal(manifest(tmp_path, ROWS), "test")
+
+
+def test_a_split_of_several_words_reads_each_of_their_files(tmp_path: Path) -> None:
+    root = manifest(tmp_path, ROWS)
+    for name, row in (("n", ROWS[0]), ("s", ROWS[1])):
+        (root / f"{name}.csv").write_text(f"image,mask\n{row['image']},{row['mask']}\n")
+    splits = {"train": ["n", "s"], "val": "n"}
+    described(root, layouts=[{"manifest": "{split}.csv"}], splits=splits)
+    assert ids(root, "train") == ["x/a", "x/b"]
+    assert ids(root, "val") == ["x/b"]
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [{"roots": ["x", "y"]}, {"splits": {"train": {"list": "t.txt"}}}],
+)
+def test_what_a_manifest_would_not_heed_is_refused(tmp_path: Path, keys: dict[str, Any]) -> None:
+    root = manifest(tmp_path, ROWS)
+    (root / "t.txt").write_text("x/a\n")
+    described(root, layouts=[{"manifest": "all.csv"}], **keys)
+    (root / "x/all.csv").write_text("")
+    assert "under a manifest" in refusal(root)
+
+
+@pytest.mark.parametrize("image", [".", "n" * 5000])
+def test_a_path_that_no_file_can_have_is_a_row_without_a_file(tmp_path: Path, image: str) -> None:
+    root = manifest(tmp_path, ROWS)
+    with (root / "all.csv").open("a") as file:
+        file.write(f"{image},m/1.png,train,\n")
+    assert "row 4: " in refusal(root)
+
+
 def test_a_manifest_can_be_dealt_out_by_a_rule(tmp_path: Path) -> None:
     rows = [{"image": f"i/{i}.png", "mask": f"m/{i}.png", "split": ""} for i in range(12)]
     root = manifest(tmp_path, rows)
     described(root, layouts=[{"manifest": "all.csv"}], splits={"by": "fold", "folds": 2})
     assert sorted(ids(root, "train") + ids(root, "val")) == sorted(f"i/{i}" for i in range(12))
+
+
+# --- odd places ---------------------------------------------------------------------------------
+
+
+def test_places_that_cannot_be_are_one_line(tmp_path: Path) -> None:
+    root = flat(tmp_path, ["a"])
+    (root / "loop").symlink_to("loop")
+    for pattern in ("loop/*", "n" * 300 + "/*"):
+        described(root, layouts=[{"images": pattern, "masks": pattern}])
+        assert "cannot be read" in refusal(root) or "no images found" in refusal(root)
+    described(root, layouts=[{"images": "a\0b/*", "masks": "a\0b/*"}])
+    assert "must lie below the root" in refusal(root)
+    for name in ("~nobody-of-this-name/x", "n" * 5000):
+        with pytest.raises(DataError):
+            open_dataset(name, "train")
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    root = flat(tmp_path, ["a"])
+    with (root / "dataset.yaml").open("a") as file:
+        file.write("rest: error\nrest: ignore\n")
+    assert "the key 'rest' stands twice" in refusal(root)
 
 
 # --- the compact index ----------------------------------------------------------------------------

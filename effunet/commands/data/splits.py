@@ -31,8 +31,6 @@ def open_splits(name_or_dir: str, root: Path | None, splits: Sequence[str]) -> O
         DataError: a split that was asked for is not there, or none is.
     """
     description, places = find_dataset(name_or_dir, root)
-    for notice in description.notices:
-        print(f"effunet: {shown(notice)}", file=sys.stderr)
     opened: list[Dataset] = []
     missing: list[Finding] = []
     for split in dict.fromkeys(splits or description.origin.names):
@@ -44,4 +42,6 @@ def open_splits(name_or_dir: str, root: Path | None, splits: Sequence[str]) -> O
             missing.append(Finding("missing_split", str(fault), level="note", split=split))
     if not opened:
         raise DataError(missing[0].line)
+    for notice in dict.fromkeys(notice for dataset in opened for notice in dataset.notices):
+        print(f"effunet: {shown(notice)}", file=sys.stderr)
     return Opened(description, opened, missing)

@@ -96,8 +96,10 @@ class Reader:
         try:
             return self.strict.read_mask(index), {}
         except UnknownValues as fault:
-            # A second time, for the classes of the pixels that are known.
-            return self.lenient.read_mask(index), fault.counts
+            # A second time, for the classes of what is known; no label of a shape is near another.
+            texts = any(isinstance(value, str) for value in fault.counts)
+            lenient = _with_rest(self.dataset, "ignore") if texts else self.lenient
+            return lenient.read_mask(index), fault.counts
         except EffunetError as fault:
             file = self.dataset.mask_path(index)
             lossy = file.suffix.lower() in LOSSY_ENDINGS

@@ -160,7 +160,7 @@ def _pattern(table: dict[str, Any], key: str, where: str, starless: bool = False
 
 
 def _check_below(key: str, path: str, where: str) -> None:
-    if path.startswith("/") or ".." in path.split("/"):
+    if path.startswith("/") or ".." in path.split("/") or "\0" in path:
         raise DataError(f"{where}: {key} must lie below the root folder, got {path!r}")
 
 

@@ -58,6 +58,19 @@ _GENERATED = ("generator", "size")
 _VARIED = (*_LABELS, *_PIXELS, *_FILES, "title", "source", "licence", "splits", "maps", "facts")
 
 
+class _Loader(yaml.SafeLoader):
+    """Safe, and refuses a key that stands twice: YAML's own rule, where PyYAML takes the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Make a table; raises YAMLError for a key that stands twice."""
+        keys = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
+        for place, key in enumerate(keys):
+            if isinstance(key, str) and key in keys[:place]:
+                line = node.start_mark.line + 1
+                raise yaml.YAMLError(f"the key {key!r} stands twice in the table of line {line}")
+        return super().construct_mapping(node, deep)
+
+
 def read_description(file: Path, variant: str | None = None) -> Description:
     """Read and check a whole dataset.yaml, with the changes of one of its variants.
 
@@ -66,7 +79,7 @@ def read_description(file: Path, variant: str | None = None) -> Description:
     """
     where = str(file)
     try:
-        plain = yaml.safe_load(file.read_text(encoding="utf-8"))
+        plain = _Loader(file.read_text(encoding="utf-8")).get_single_data()
     except (OSError, UnicodeDecodeError) as fault:
         raise DataError(f"{where} cannot be read: {fault}") from None
     except (yaml.YAMLError, RecursionError) as fault:

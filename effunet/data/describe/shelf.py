@@ -9,7 +9,7 @@ from effunet.data.describe.description import FILE_NAME
 def description_file(name: str) -> Path | None:
     """The dataset.yaml of a name: in the working directory, the checkout, or the package."""
     # A name is one plain word; what has a separator or a dot in front is a path and no name.
-    if not re.fullmatch(r"\w[\w.-]*", name):
+    if not re.fullmatch(r"\w[\w.-]{0,99}", name):
         return None
     return next((f for shelf in _shelves() if (f := shelf / name / FILE_NAME).is_file()), None)
 

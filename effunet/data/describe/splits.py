@@ -104,7 +104,7 @@ def _folders(plain: Any, where: str) -> tuple[str, ...]:
 
 
 def _check_below(path: str, where: str) -> None:
-    if path.startswith("/") or ".." in path.split("/"):
+    if path.startswith("/") or ".." in path.split("/") or "\0" in path:
         raise DataError(f"{where} must lie below the root folder: {path!r}")
 
 

@@ -33,17 +33,22 @@ _COMPRESSION = 259  # a tag of TIFF
 
 
 def read_mask(
-    path: Path, labels: LabelMap, max_pixels: int = MAX_PIXELS, data: bytes | None = None
+    path: Path,
+    labels: LabelMap,
+    max_pixels: int = MAX_PIXELS,
+    data: bytes | None = None,
+    lossy: bool | None = None,
 ) -> IndexMask:
     """The mask as class indices.
 
     data is the contents of a mask that is no file of its own; path then names it in messages.
+    lossy allows formats that may change what they store; None: where the map takes nearest values.
 
     Raises:
         UnknownValues: the map does not know a value; the message names the file.
         DataError: as for read_image, or a kind of file that cannot hold a mask of this map.
     """
-    raw = read_mask_values(path, labels, max_pixels, data)
+    raw = read_mask_values(path, labels, max_pixels, data, lossy)
     try:
         return labels.encode(raw)
     except UnknownValues as fault:
@@ -51,7 +56,11 @@ def read_mask(
 
 
 def read_mask_values(
-    path: Path, labels: LabelMap, max_pixels: int = MAX_PIXELS, data: bytes | None = None
+    path: Path,
+    labels: LabelMap,
+    max_pixels: int = MAX_PIXELS,
+    data: bytes | None = None,
+    lossy: bool | None = None,
 ) -> RawMask:
     """The raw values of a mask, of the kind that the map speaks of: integers or colours.
 
@@ -62,7 +71,7 @@ def read_mask_values(
         path,
         not labels.knows_integers and labels.knows_colors,
         max_pixels,
-        labels.rest == "nearest",
+        labels.rest == "nearest" if lossy is None else lossy,
         data,
     )
     if raw.ndim == 3 and not labels.knows_colors:

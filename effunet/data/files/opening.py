@@ -85,6 +85,11 @@ def opened(
     except MemoryError:
         raise ResourceError(f"not enough memory to open {path}: cut it into tiles") from None
     except UnidentifiedImageError:
+        if is_tiff(start):
+            raise DataError(
+                f"{path} is a TIFF of bands or numbers that are no RGB and no grey image: write "
+                "its `channels` (and `value_range`) in dataset.yaml"
+            ) from None
         raise DataError(
             f"{path} is no image of a known format (it starts with {start!r}): restore it, or "
             "remove it and its partner"

@@ -71,8 +71,13 @@ def _masks(folder: Path) -> list[Path]:
 def _values(masks: Sequence[Path], file: Path) -> list[int]:
     """Every integer that the masks hold."""
     seen: set[int] = set()
+    broken: DataError | None = None
     for mask in masks:
-        raw = read_raw_mask(mask)
+        try:
+            raw = read_raw_mask(mask)
+        except DataError as fault:
+            broken = broken or fault  # the check tells it with all others
+            continue
         if raw.ndim == 3:
             colors = np.unique(raw.reshape(-1, 3), axis=0)[:8].tolist()
             raise DataError(
@@ -83,6 +88,8 @@ def _values(masks: Sequence[Path], file: Path) -> list[int]:
         fits = raw.dtype.name in ("uint8", "uint16")
         values = np.flatnonzero(np.bincount(raw.reshape(-1))) if fits else np.unique(raw)
         seen.update(values.tolist())
+    if not seen and broken is not None:
+        raise broken
     return sorted(seen)
 
 

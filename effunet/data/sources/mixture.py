@@ -86,7 +86,7 @@ class Mixture(Dataset):
                 )
         if shares is not None and (len(shares) != len(parts) or min(shares) <= 0):
             raise UsageError(
-                f"dataset.part_weights must be {len(parts)} numbers above 0, got {list(shares)}"
+                f"dataset.part_shares must be {len(parts)} numbers above 0, got {list(shares)}"
             )
         notices = [notice for part in parts for notice in part.notices]
         pixels = first.pixels
@@ -124,6 +124,8 @@ class Mixture(Dataset):
         shares = self.shares or [float(len(part)) for part in self.parts]
         drawn: list[ndarray] = []
         for part, share in zip(self.parts, shares, strict=True):
+            if part.weights is not None and not part.weights.any():
+                raise DataError(f"{part.name}, split {part.split}: all its weights are 0")
             own = np.ones(len(part)) if part.weights is None else part.weights.astype(np.float64)
             drawn.append(own * (share / own.sum()))
         weights = np.concatenate(drawn)

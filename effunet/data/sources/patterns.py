@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from effunet.errors import ResourceError
+from effunet.errors import DataError, ResourceError
 
 EXTENSIONS = (
     ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp",
@@ -86,6 +86,8 @@ def entries(folder: Path) -> list[os.DirEntry[str]]:
         return []
     except PermissionError:
         raise ResourceError(f"{folder} may not be read: give yourself permission to it") from None
+    except OSError as fault:  # a link to itself, a name that no folder can have
+        raise DataError(f"{folder} cannot be read: {fault.strerror or fault}") from None
     return sorted(seen, key=lambda entry: entry.name)
 
 

@@ -22,7 +22,7 @@ from effunet.data.sources.listing import (
     paired,
     shorten,
 )
-from effunet.data.sources.manifest import list_manifest
+from effunet.data.sources.manifest import files_of, list_manifest
 from effunet.data.sources.pairs import Pair, Pairs
 from effunet.data.sources.patterns import Key, entries, files, matches
 from effunet.data.sources.selection import Aliases, by_list, by_rule, read_list
@@ -40,11 +40,10 @@ def list_split(place: Path, origin: Files, split: str) -> Listing:
     for layout in origin.layouts:
         search = Search(place, origin, split)
         if isinstance(layout, Manifest):
-            file = search.file(layout.manifest)
-            if file.is_file():
-                take = by_rule(search.rule, split, 0, 0) if search.rule is not None else None
-                return list_manifest(place, layout, split, search.part.folders[0], take)
-            wanted.append(str(file))
+            files = files_of(place, layout, search.part.folders)
+            if any(file.is_file() for file in files):
+                return search.manifest(layout, origin)
+            wanted += map(str, files)
         elif not isinstance(layout, HubTable):
             images = search.found(layout.images, _skipped(layout))
             listing = search.listing(layout, images) if images else None
@@ -100,6 +99,22 @@ class Search:
         """The one file that a pattern without stars names."""
         return self.place / pattern.replace("{split}", self.part.folders[0])
 
+    def manifest(self, layout: Manifest, origin: Files) -> Listing:
+        """The rows of a manifest that belong to the split."""
+        if self.part.list or origin.roots:
+            key = "roots" if origin.roots else "a list"
+            raise DataError(
+                f"{key} under a manifest: it names files and splits by itself: leave {key} out"
+            )
+        if self.rule is None:
+            parts = {} if isinstance(origin.splits, Hashed | Folds) else origin.splits
+            words = {name: part.folders for name, part in parts.items()}
+            return list_manifest(self.place, layout, self.split, words)
+        if self.rule.group:
+            raise DataError("splits: group numbers a pattern's stars, and a manifest has none")
+        take = by_rule(self.rule, self.split, 0, 0)
+        return list_manifest(self.place, layout, self.split, {}, take)
+
     def wanted(self, pattern: str) -> str:
         """Where a pattern is looked for, for a message."""
         shown = [str(root / pattern.replace("{split}", folder)) for _, root, folder in self.places]
@@ -109,7 +124,7 @@ class Search:
         """Pair the images with their truth, and take what belongs to the split."""
         take, unfound = self._selection(layout.images, images)
         if isinstance(layout, Shapes) and layout.single:
-            listing = self._annotated(layout, chosen(images, take))
+            listing = self._annotated(layout, images, take)
         else:
             pattern = layout.shapes if isinstance(layout, Shapes) else layout.masks
             masks = self.found(pattern, _skipped(layout))
@@ -136,15 +151,21 @@ class Search:
         keys, unfound = by_list(read_list(self.file(self.part.list)), images, self.place)
         return keys.__contains__, unfound
 
-    def _annotated(self, layout: Shapes, images: Found) -> Listing:
+    def _annotated(self, layout: Shapes, images: Found, take: Callable[[Key], bool]) -> Listing:
         """Pair images with the entries of one annotation file, which says what the split holds."""
         from effunet.data.shapes.formats import FORMATS
 
-        file = self.file(layout.shapes)
+        if len(self.places) > 1:
+            raise DataError(
+                f"several folders or roots under {layout.shapes}, one file for all images: merge "
+                "the files, or make a dataset of each"
+            )
+        file = self.places[0][1] / layout.shapes.replace("{split}", self.part.folders[0])
         annotations = FORMATS[layout.format].read(file)
         aliases = Aliases(images, self.place)
         places: dict[Key, int] = {}
         unfound: list[str] = []
+        twins: list[tuple[Path, ...]] = []
         others: defaultdict[int, list[str]] = defaultdict(list)
         for other, place in annotations.aliases.items():
             others[place].append(other)
@@ -153,15 +174,25 @@ class Search:
             key = next((key for key in found if key is not None), None)
             if key is None:
                 unfound.append(name)
+            elif key in places:
+                twins.append((images[key][0], Path(name)))
             else:
                 places[key] = place
-        ordered = sorted(places)
+        if not places:
+            raise DataError(
+                f"none of the {len(annotations.names)} images that {file} names is there; looked "
+                f"for {self.wanted(layout.images)}"
+            )
+        # Matched with all images, so that one of another split is not missed here.
+        images = chosen(images, take)
+        ordered = sorted(key for key in places if take(key))
         # A file of this split alone leaves the images of others unnamed; one of all may not.
         unnamed = () if "{split}" in layout.shapes else sorted(images.keys() - places.keys())
         return Listing(
             Pairs([Pair(name_of(key), images[key][0], file) for key in ordered]),
             images_without_mask=tuple(images[key][0] for key in unnamed),
-            unfound=tuple(unfound) if self.rule is None and not self.part.list else (),
+            twins=tuple(twins),
+            unfound=() if self.part.list else tuple(unfound),
             list_file=str(file),
             images_wanted=self.wanted(layout.images),
             masks_wanted=f"its entry in {file}",
@@ -175,7 +206,8 @@ def _exists(search: Search, layout: Layout) -> bool:
     if isinstance(layout, HubTable):
         return False
     if isinstance(layout, Manifest):
-        return search.file(layout.manifest).is_file()
+        files_there = files_of(search.place, layout, search.part.folders)
+        return any(file.is_file() for file in files_there)
     patterns = ((r, layout.images.replace("{split}", f)) for _, r, f in search.places)
     return any(next(files(root, pattern), None) is not None for root, pattern in patterns)
 

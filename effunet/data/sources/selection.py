@@ -84,27 +84,36 @@ class Aliases:
     """What an image may be called: its name, its path below the root, the last part of either."""
 
     def __init__(self, images: Mapping[Key, Sequence[Path]], root: Path) -> None:
-        self._full: dict[str, Key] = {}
+        self._names: dict[str, Key] = {}
+        self._paths: dict[str, Key] = {}
         self._last: dict[str, Key | None] = {}
         for key, files in images.items():
-            names = {"/".join(part for part in key if part)}
+            name = "/".join(part for part in key if part)
+            self._names[name] = key
             for file in files:
-                names.add(_bare(str(file)))
+                self._paths[_bare(str(file))] = key
                 if file.is_relative_to(root):
-                    names.add(_bare(file.relative_to(root).as_posix()))
-            for name in names:
-                self._full[name] = key
-            for last in {name.rpartition("/")[2] for name in names}:
+                    self._paths[_bare(file.relative_to(root).as_posix())] = key
+            for last in {name.rpartition("/")[2], *(_bare(file.name) for file in files)}:
                 # A last part that two images share names neither.
                 self._last[last] = key if self._last.get(last, key) == key else None
 
     def find(self, text: str) -> Key | None:
-        """The image that is meant; None where there is none, or more than one."""
+        """The image that is meant; None where there is none, or more than one.
+
+        A path of another place (of the machine that wrote the list) counts where it ends in the
+        whole name: b/1 never means a/1.
+        """
         bare = _bare(PurePosixPath(text.replace("\\", "/")).as_posix())
-        for name in (bare, bare.lstrip("/")):
-            if name in self._full:
-                return self._full[name]
-        return self._last.get(bare.rpartition("/")[2])
+        for path in (bare, bare.lstrip("/")):
+            found = self._names.get(path) or self._paths.get(path)
+            if found is not None:
+                return found
+        parts = bare.split("/")
+        if len(parts) == 1:
+            return self._last.get(bare)
+        ends = ("/".join(parts[first:]) for first in range(1, len(parts)))
+        return next((self._names[end] for end in ends if end in self._names), None)
 
 
 def _bare(path: str) -> str:

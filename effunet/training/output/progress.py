@@ -95,7 +95,8 @@ def conclude(folder: Path, config: Config, record: Record, step: int) -> None:
     named = data.root or "" if data.name == "folder" else data.name
     named = data.parts[0] if data.name == "mixture" else named
     words = ["--data", f"{named}:{data.variant}" if data.variant else named]
-    words += ["--root", data.root] if data.root and data.name not in ("folder", "mixture") else []
+    below = f"{data.root}/{named.partition(':')[0]}" if data.name == "mixture" else data.root
+    words += ["--root", str(below)] if data.root and data.name != "folder" else []
     words += ["--fold", str(data.fold)] if data.fold is not None else []
     words += ["--split", data.val_split] if data.val_split != "val" else []
     print(
