@@ -77,7 +77,7 @@ def test_pixels_are_those_of_pillow(mode, level, size):
     assert np.array_equal(got, np.array(image))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     mode=st.sampled_from(["L", "P", "RGB"]),
     height=st.integers(1, 40),
@@ -96,7 +96,7 @@ def test_every_filter_of_rows_is_undone(mode, height, width, seed, filters):
     assert np.array_equal(read_plain_png(file.tobytes(), LIMIT, KINDS), expected)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(place=st.integers(0, 10**6), bit=st.integers(0, 7), mode=st.sampled_from(["L", "P", "RGB"]))
 def test_a_changed_bit_anywhere_is_left_to_pillow(place, bit, mode):
     data = bytearray(saved(picture(mode)))

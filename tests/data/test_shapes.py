@@ -63,7 +63,7 @@ def exact(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 # --- polygons -------------------------------------------------------------------------------------
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(
     st.one_of(*(st.lists(p, min_size=3, max_size=12) for p in (INSIDE, ANYWHERE, WHOLE, TENTHS))),
     st.tuples(st.integers(1, 60), st.integers(1, 60)),
