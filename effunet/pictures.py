@@ -20,6 +20,9 @@ from effunet.labels import IGNORE, LabelMap
 
 INK, PAPER, QUIET = (32, 33, 36), (255, 255, 255), (110, 114, 120)
 
+LEGEND_LINE = 24
+"""Pixels that a line of a legend takes."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -64,8 +67,8 @@ def sheet(rows: Sequence[Row], labels: LabelMap, width: int = 1200) -> Image.Ima
     large, small = ImageFont.load_default(size=18), ImageFont.load_default(size=13)
     # A tall image is shown narrower, or one of them would push all others off the screen.
     sizes = [_fit(row.image.shape[:2], column, column * 3 // 2) for row in rows]
-    legend = _legend_places(labels, small, width - 2 * gap)
-    legend_height = legend[-1][1] + 24 + gap
+    legend = legend_places(labels.names, small, width - 2 * gap)
+    legend_height = legend[-1][1] + LEGEND_LINE + gap
     height = heading + sum(high + caption + gap for high, _ in sizes) + legend_height + gap
     picture = Image.new("RGB", (width, height), PAPER)
     draw = ImageDraw.Draw(picture)
@@ -79,7 +82,7 @@ def sheet(rows: Sequence[Row], labels: LabelMap, width: int = 1200) -> Image.Ima
             labels.colorize(row.truth),
             labels.colorize(row.prediction),
         )
-        draw.text((gap, top + 2), _shortened(draw, row.name, small, column), QUIET, font=small)
+        draw.text((gap, top + 2), shortened(draw, row.name, small, column), QUIET, font=small)
         for left, panel in zip(lefts, panels, strict=True):
             # Colours of classes must not mix: only the image itself may be smoothed.
             how = Image.Resampling.BICUBIC if panel is panels[0] else Image.Resampling.NEAREST
@@ -184,20 +187,20 @@ def _fit(size: tuple[int, int], width: int, height: int) -> tuple[int, int]:
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
-def _legend_places(labels: LabelMap, font: Any, width: int) -> list[tuple[int, int]]:
+def legend_places(names: Sequence[str], font: Any, width: int) -> list[tuple[int, int]]:
     """Left and top of each entry, flowing over as many lines as the names need."""
     places: list[tuple[int, int]] = []
     left = top = 0
-    for name in labels.names:
+    for name in names:
         needed = 22 + int(font.getlength(name)) + 22
         if left and left + needed > width:
-            left, top = 0, top + 24
+            left, top = 0, top + LEGEND_LINE
         places.append((left, top))
         left += needed
     return places
 
 
-def _shortened(draw: ImageDraw.ImageDraw, text: str, font: Any, width: int) -> str:
+def shortened(draw: ImageDraw.ImageDraw, text: str, font: Any, width: int) -> str:
     """The text, cut at its start where it is longer than the column: names differ at the end."""
     if draw.textlength(text, font) <= width:
         return text

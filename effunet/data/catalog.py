@@ -116,8 +116,8 @@ def open_mixture(
     opened: list[Dataset] = []
     for part in parts:
         below = Path(root) / part.partition(":")[0] if root is not None else None
-        dataset = open_dataset(part, split, below, paired=paired)
-        description, _ = find_dataset(part, below)
+        description, places = find_dataset(part, below)
+        dataset = open_split(description, places, split, paired=paired)
         opened.append(_mapped(dataset, description, goal, labels))
     return Mixture(opened, shares)
 

@@ -42,6 +42,9 @@ class Dataset(ABC):
         """`pixels` says what an image's numbers mean, or is its number of channels."""
         self.name, self.split, self.labels = name, split, labels
         self.pixels = Pixels(pixels) if isinstance(pixels, int) else pixels
+        self.lossy = labels.rest == "nearest"
+        """Whether masks may be in formats that change what they store. It stays where the check
+        reads the same samples by a stricter map."""
         self.ids: Sequence[str] = ids
         self.notices: Sequence[str] = notices
         """Lines to show the user: what was taken for granted where no dataset.yaml says it."""

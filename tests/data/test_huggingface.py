@@ -14,6 +14,7 @@ from dataset_trees import random_image, stripes, tree_digest
 from PIL import Image
 
 from effunet.data.catalog import open_dataset
+from effunet.data.check.preflight import check
 from effunet.data.dataset import Dataset
 from effunet.errors import DataError, UsageError
 from effunet.values import UnknownValues
@@ -297,3 +298,17 @@ def test_the_package_is_not_imported_for_other_datasets():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_lossy_masks_pass_the_check_where_the_map_takes_nearest_values(tmp_path: Path):
+    plain = rows(2)
+    grey = (encoded(Image.fromarray(stripes([0, 255], i)), "JPEG") for i in range(2))
+    plain["annotation"] = [{"bytes": data, "path": None} for data in grey]
+    saved(tmp_path / "scenes", train=table(plain))
+    classes = ["ground", {"name": "thing", "values": [255]}]
+    described(tmp_path, classes=classes, ignore=[])
+    assert any("rest: nearest" in f.line for f in check(open_dataset(tmp_path, "train")))
+    described(tmp_path, classes=classes, ignore=[], rest="nearest")
+    dataset = open_dataset(tmp_path, "train")
+    assert not [finding for finding in check(dataset) if finding.fatal]
+    assert set(np.unique(dataset[0].mask)) == {0, 1}

@@ -80,6 +80,17 @@ def test_a_mixture_that_was_killed_goes_on_as_if_nothing_had_been(
     assert state(home / "runs/whole", pictures=False) == state(home / "runs/killed", pictures=False)
 
 
+def test_an_image_that_is_stepped_over_is_missing_in_its_own_part_alone(home: Path) -> None:
+    next((home / "data/theirs/val/images").iterdir()).write_text("no image")
+    assert mix("name=one", "dataset.check=none", "dataset.on_error=skip") == 0
+    metrics = json.loads((home / "runs/one/metrics.json").read_text())
+    assert metrics["images"] == 3
+    assert {part["dataset"]: part["images"] for part in metrics["parts"]} == {
+        "ours": 2,
+        "theirs": 1,
+    }
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -10,10 +9,18 @@ from numpy import ndarray
 from PIL import Image, ImageDraw, ImageFont
 
 from effunet.labels import IGNORE, LabelMap
-from effunet.pictures import INK, PAPER, QUIET, shown_image
+from effunet.pictures import (
+    INK,
+    LEGEND_LINE,
+    PAPER,
+    QUIET,
+    legend_places,
+    shortened,
+    shown_image,
+)
 
-MARGIN, GAP, CAPTION, LINE = 20, 10, 22, 24
-"""Pixels: round the sheet, between panels, a line of small text, a line of the legend."""
+MARGIN, GAP, CAPTION = 20, 10, 22
+"""Pixels: round the sheet, between panels, a line of small text."""
 
 STRENGTH = 0.55
 """Share of the class colour where it is laid over an image."""
@@ -52,19 +59,19 @@ def draw_sheet(
     column = (width - 2 * MARGIN - (columns - 1) * GAP) // columns
     heights = [max(_fit(panel, column)[0] for panel in row) for row in rows]
     legend = _legend(rows, labels)
-    places = _flow([name for name, _ in legend], small, width - 2 * MARGIN)
+    places = legend_places([name for name, _ in legend], small, width - 2 * MARGIN)
     top = MARGIN + 34 + CAPTION
     bottom = top + sum(height + CAPTION + GAP for height in heights)
-    height = bottom + GAP + (places[-1][1] + LINE if places else 0) + MARGIN
+    height = bottom + GAP + (places[-1][1] + LEGEND_LINE if places else 0) + MARGIN
     sheet = Image.new("RGB", (width, height), PAPER)
     draw = ImageDraw.Draw(sheet)
     lefts = [MARGIN + place * (column + GAP) for place in range(columns)]
-    draw.text((MARGIN, MARGIN), _cut(draw, title, large, width - 2 * MARGIN), INK, font=large)
+    draw.text((MARGIN, MARGIN), shortened(draw, title, large, width - 2 * MARGIN), INK, font=large)
     for left, heading in zip(lefts[::2], headings, strict=True):
         draw.text((left, MARGIN + 34), heading, INK, font=small)
     for row, high in zip(rows, heights, strict=True):
         for left, panel in zip(lefts[::2], row, strict=True):
-            caption = _cut(draw, panel.caption, small, 2 * column + GAP)
+            caption = shortened(draw, panel.caption, small, 2 * column + GAP)
             draw.text((left, top + 2), caption, QUIET, font=small)
             plain, colored = _drawn(panel, _fit(panel, column), labels)
             sheet.paste(plain, (left, top + CAPTION))
@@ -113,25 +120,3 @@ def _fit(panel: Panel, column: int) -> tuple[int, int]:
     height, width = panel.mask.shape
     scale = min(column / width, 1.5 * column / height)
     return max(1, round(height * scale)), max(1, round(width * scale))
-
-
-def _flow(names: Sequence[str], font: Any, width: int) -> list[tuple[int, int]]:
-    """Left and top of each entry of the legend, on as many lines as they need."""
-    places: list[tuple[int, int]] = []
-    left = top = 0
-    for name in names:
-        needed = 23 + int(font.getlength(name)) + 24
-        if left and left + needed > width:
-            left, top = 0, top + LINE
-        places.append((left, top))
-        left += needed
-    return places
-
-
-def _cut(draw: ImageDraw.ImageDraw, text: str, font: Any, width: int) -> str:
-    """The text, cut at its start where it is too long: names differ at the end."""
-    if draw.textlength(text, font) <= width:
-        return text
-    while text and draw.textlength("..." + text, font) > width:
-        text = text[1:]
-    return "..." + text

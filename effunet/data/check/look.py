@@ -8,7 +8,7 @@ import copy
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
 from jaxtyping import Int64, UInt8
@@ -43,23 +43,31 @@ class Look:
     unknown: dict[RawValue, int] = field(default_factory=dict[RawValue, int])  # with their pixels
 
 
+AnyDataset = TypeVar("AnyDataset", bound=Dataset)
+AnyReaders = TypeVar("AnyReaders", bound="_Readers[Any]")
+
+
 @dataclass(frozen=True)
-class Reader:
+class _Readers(Generic[AnyDataset]):
     """A split as the check reads it: a value that stands nowhere in the map is told in any case.
 
     strict refuses such values, whatever the map's own rule for them is; lenient takes them.
     """
 
-    dataset: FileDataset
-    strict: FileDataset
-    lenient: FileDataset
+    dataset: AnyDataset
+    strict: AnyDataset
+    lenient: AnyDataset
 
     @classmethod
-    def of(cls, dataset: FileDataset) -> "Reader":
+    def of(cls: "type[AnyReaders]", dataset: AnyDataset) -> "AnyReaders":
         """Make the readers of a dataset, which differ in the map's `rest` alone."""
         refuses = dataset.labels.rest == "error"
         lenient = _with_rest(dataset, "ignore") if refuses else dataset
         return cls(dataset, _with_rest(dataset, "error"), lenient)
+
+
+class Reader(_Readers[FileDataset]):
+    """The same of files."""
 
     def look(self, index: int, *, image: bool, mask: bool, colors: bool) -> Look:
         """Look at one pair: image and mask say what is read in any case, colors what is counted."""
@@ -141,20 +149,8 @@ class Reader:
             return None
 
 
-@dataclass(frozen=True)
-class RowReader:
+class RowReader(_Readers[Dataset]):
     """The same of samples that come whole: made on demand, or rows of a table."""
-
-    dataset: Dataset
-    strict: Dataset
-    lenient: Dataset
-
-    @classmethod
-    def of(cls, dataset: Dataset) -> "RowReader":
-        """Make the readers of a dataset, which differ in the map's `rest` alone."""
-        refuses = dataset.labels.rest == "error"
-        lenient = _with_rest(dataset, "ignore") if refuses else dataset
-        return cls(dataset, _with_rest(dataset, "error"), lenient)
 
     def look(self, index: int) -> Look:
         """Look at one sample."""
@@ -170,9 +166,6 @@ class RowReader:
         size = image.shape[0], image.shape[1]
         seen = _digest(image), _channels(image), byte_counts(mask)
         return Look(True, True, [], size, *seen, unknown)
-
-
-AnyDataset = TypeVar("AnyDataset", bound=Dataset)
 
 
 def _with_rest(dataset: AnyDataset, rest: Literal["error", "ignore"]) -> AnyDataset:

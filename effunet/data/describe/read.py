@@ -95,7 +95,9 @@ def read_description(file: Path, variant: str | None = None) -> Description:
     return Description(
         name=name,
         labels=labels,
-        origin=(_read_generated if "generator" in table else _read_files)(table, labels, where),
+        origin=_read_generated(table, where)
+        if "generator" in table
+        else _read_files(table, labels, where),
         pixels=_read_pixels(table, where),
         title=read_text(table, "title", where),
         source=read_text(table, "source", where),
@@ -189,8 +191,7 @@ def _read_files(table: dict[str, Any], labels: LabelMap, where: str) -> Files:
     return Files(layouts, splits, roots, read_text(table, "root_env", where) or None)
 
 
-def _read_generated(table: dict[str, Any], labels: LabelMap, where: str) -> Generated:
-    del labels  # any will do
+def _read_generated(table: dict[str, Any], where: str) -> Generated:
     for key in _FILES:
         if key in table:
             raise DataError(f"{where}: {key} is for images in files; remove it or remove generator")

@@ -37,12 +37,12 @@ def read_mask(
     labels: LabelMap,
     max_pixels: int = MAX_PIXELS,
     data: bytes | None = None,
-    lossy: bool | None = None,
+    lossy: bool = False,
 ) -> IndexMask:
     """The mask as class indices.
 
     data is the contents of a mask that is no file of its own; path then names it in messages.
-    lossy allows formats that may change what they store; None: where the map takes nearest values.
+    lossy allows formats that may change what they store.
 
     Raises:
         UnknownValues: the map does not know a value; the message names the file.
@@ -60,7 +60,7 @@ def read_mask_values(
     labels: LabelMap,
     max_pixels: int = MAX_PIXELS,
     data: bytes | None = None,
-    lossy: bool | None = None,
+    lossy: bool = False,
 ) -> RawMask:
     """The raw values of a mask, of the kind that the map speaks of: integers or colours.
 
@@ -71,7 +71,7 @@ def read_mask_values(
         path,
         not labels.knows_integers and labels.knows_colors,
         max_pixels,
-        labels.rest == "nearest" if lossy is None else lossy,
+        lossy,
         data,
     )
     if raw.ndim == 3 and not labels.knows_colors:

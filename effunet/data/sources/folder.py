@@ -68,9 +68,8 @@ class FileDataset(Dataset):
         try:
             if self.listing.truth is not None:
                 return self._painted(self.listing.truth, index)
-            # The description's rule: a check looks at the values through a stricter map.
-            lossy = self.description.labels.rest == "nearest"
-            return read_mask(self.mask_path(index), self.labels, self.max_pixels, lossy=lossy)
+            file = self.mask_path(index)
+            return read_mask(file, self.labels, self.max_pixels, lossy=self.lossy)
         except UnknownValues as fault:
             raise UnknownValues(f"{fault} in {self.description.where}", fault.counts) from None
 

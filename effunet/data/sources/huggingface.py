@@ -6,9 +6,9 @@ files that are mapped into memory, and are decoded by the same rules as files: a
 indices, 16 bit stay 16 bit. The package is optional: pip install "effunet[huggingface]".
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
 from effunet.data.dataset import Dataset, Sample
 from effunet.data.describe.description import Description, Files
@@ -18,6 +18,7 @@ from effunet.data.files.images import read_image
 from effunet.data.files.masks import read_mask
 from effunet.data.files.opening import MAX_PIXELS, read_bytes
 from effunet.data.sources.folder import size_mismatch
+from effunet.data.sources.rows import Rows
 from effunet.data.sources.selection import by_rule
 from effunet.errors import DataError, UsageError
 from effunet.values import UnknownValues
@@ -64,7 +65,7 @@ class TableDataset(Dataset):
         )
         encoded = _encoded(row, self.layout.mask, mask_at)
         try:
-            mask = read_mask(mask_at, self.labels, self.max_pixels, encoded)
+            mask = read_mask(mask_at, self.labels, self.max_pixels, encoded, self.lossy)
         except UnknownValues as fault:
             raise UnknownValues(f"{fault} in {self.where}", fault.counts) from None
         if image.shape[:2] != mask.shape:
@@ -76,7 +77,7 @@ class TableDataset(Dataset):
         return Path(f"{self.name} ({self.layout.source}), row {self.ids[index]}, column {column}")
 
 
-class Names(Sequence[str]):
+class Names(Rows[str]):
     """Names in one block of memory, which workers of a loader share."""
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -87,17 +88,9 @@ class Names(Sequence[str]):
     def __len__(self) -> int:
         return len(self._names)
 
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[str]: ...
-    def __getitem__(self, index: int | slice) -> str | list[str]:
-        if isinstance(index, slice):
-            return [self[place] for place in range(len(self))[index]]
-        return self._names[range(len(self))[index]].as_py()
-
-    def __iter__(self) -> Iterator[str]:
-        return (self[place] for place in range(len(self)))
+    def row(self, place: int) -> str:
+        """One name."""
+        return self._names[place].as_py()
 
 
 def open_table(

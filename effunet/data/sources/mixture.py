@@ -8,7 +8,6 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
-from typing import overload
 
 import cv2
 import numpy as np
@@ -17,6 +16,7 @@ from numpy import ndarray
 
 from effunet.data.dataset import Dataset, Sample
 from effunet.data.describe.description import IGNORED
+from effunet.data.sources.rows import Rows
 from effunet.errors import DataError, UsageError
 from effunet.labels import IGNORE, IndexMask, LabelMap
 
@@ -164,7 +164,7 @@ def parts_of(dataset: Dataset) -> tuple[int, Callable[[int], int]]:
     return 1, lambda index: 0
 
 
-class _Names(Sequence[str]):
+class _Names(Rows[str]):
     """The names of all parts' samples, each behind the name of its dataset."""
 
     def __init__(self, parts: Sequence[Dataset]) -> None:
@@ -173,19 +173,13 @@ class _Names(Sequence[str]):
     def __len__(self) -> int:
         return sum(len(ids) for _, ids in self._parts)
 
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[str]: ...
-    def __getitem__(self, index: int | slice) -> str | list[str]:
-        if isinstance(index, slice):
-            return [self[place] for place in range(len(self))[index]]
-        place = range(len(self))[index]
+    def row(self, place: int) -> str:
+        """One name."""
         for name, ids in self._parts:
             if place < len(ids):
                 return f"{name}/{ids[place]}"
             place -= len(ids)
-        raise IndexError(index)
+        raise IndexError(place)
 
 
 def table_of(

@@ -5,13 +5,14 @@ it, because counting references writes to every object that is looked at.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
-from typing import overload
 
 import numpy as np
+
+from effunet.data.sources.rows import Rows
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Pair:
     mask: Path
 
 
-class Pairs(Sequence[Pair]):
+class Pairs(Rows[Pair]):
     """A row of pairs, made anew whenever one is asked for; about the length of its names a pair."""
 
     def __init__(self, pairs: Sequence[Pair]) -> None:
@@ -47,20 +48,10 @@ class Pairs(Sequence[Pair]):
     def __len__(self) -> int:
         return len(self._ends) - 1
 
-    @overload
-    def __getitem__(self, index: int) -> Pair: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Pair]: ...
-    def __getitem__(self, index: int | slice) -> Pair | list[Pair]:
-        if isinstance(index, slice):
-            return [self[place] for place in range(len(self))[index]]
-        name, image, mask = self._entry(index)
+    def row(self, place: int) -> Pair:
+        """One pair."""
+        name, image, mask = self.entry(place)
         return Pair(name, Path(self._folders[0] + image), Path(self._folders[1] + mask))
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Sequence) and list(self) == list(other)
-
-    __hash__ = None  # pyright: ignore[reportAssignmentType]
 
     @property
     def nbytes(self) -> int:
@@ -72,13 +63,13 @@ class Pairs(Sequence[Pair]):
         """The names alone."""
         return Names(self)
 
-    def _entry(self, index: int) -> list[str]:
-        place = range(len(self))[index]
+    def entry(self, place: int) -> list[str]:
+        """Name, and the ends of the paths of image and mask."""
         entry = self._text[int(self._ends[place]) : int(self._ends[place + 1])]
         return [os.fsdecode(part) for part in entry.split(b"\0")]
 
 
-class Names(Sequence[str]):
+class Names(Rows[str]):
     """The names of pairs, without a copy of them."""
 
     def __init__(self, pairs: Pairs) -> None:
@@ -87,22 +78,9 @@ class Names(Sequence[str]):
     def __len__(self) -> int:
         return len(self._pairs)
 
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[str]: ...
-    def __getitem__(self, index: int | slice) -> str | list[str]:
-        if isinstance(index, slice):
-            return [self[place] for place in range(len(self))[index]]
-        return self._pairs._entry(index)[0]  # pyright: ignore[reportPrivateUsage]
-
-    def __iter__(self) -> Iterator[str]:
-        return (self[index] for index in range(len(self)))
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Sequence) and list(self) == list(other)
-
-    __hash__ = None  # pyright: ignore[reportAssignmentType]
+    def row(self, place: int) -> str:
+        """One name."""
+        return self._pairs.entry(place)[0]
 
 
 def _common_folder(paths: Sequence[str]) -> str:

@@ -71,7 +71,9 @@ class Search:
     def __init__(self, place: Path, origin: Files, split: str) -> None:
         self.place, self.split = place, split
         self.rule = origin.splits if isinstance(origin.splits, Hashed | Folds) else None
-        self.part = Part() if isinstance(origin.splits, Hashed | Folds) else origin.splits[split]
+        parts = {} if isinstance(origin.splits, Hashed | Folds) else origin.splits
+        self.part = parts.get(split, Part())
+        self.words = {name: part.folders for name, part in parts.items()}
         roots = [place / root for root in origin.roots] or [place]
         several = len(self.part.folders) > 1
         # What tells files of equal names apart comes first in a pair's name.
@@ -107,9 +109,7 @@ class Search:
                 f"{key} under a manifest: it names files and splits by itself: leave {key} out"
             )
         if self.rule is None:
-            parts = {} if isinstance(origin.splits, Hashed | Folds) else origin.splits
-            words = {name: part.folders for name, part in parts.items()}
-            return list_manifest(self.place, layout, self.split, words)
+            return list_manifest(self.place, layout, self.split, self.words)
         if self.rule.group:
             raise DataError("splits: group numbers a pattern's stars, and a manifest has none")
         take = by_rule(self.rule, self.split, 0, 0)
@@ -227,7 +227,7 @@ def _without(images: Found, masks: Found) -> Found:
 
 
 def _stars(pattern: str) -> int:
-    return len([part for part in pattern.replace("**", "*").split("*")]) - 1
+    return pattern.replace("**", "*").count("*")
 
 
 def _what_is_there(root: Path) -> str:

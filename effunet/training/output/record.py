@@ -22,7 +22,7 @@ from torch import Tensor
 from effunet.artifact import write
 from effunet.data.dataset import Dataset
 from effunet.data.loading.faults import Skipped
-from effunet.data.sources.mixture import Mixture
+from effunet.data.sources.mixture import Mixture, parts_of
 from effunet.errors import DataError, EffunetError
 from effunet.evaluate import Report
 from effunet.infer import predict_mask
@@ -81,8 +81,7 @@ class Record:
         matrices = [confusion.compute().cpu() for confusion in module.confusions]
         module.train_loss.sum_over_processes()
         self.validated = trainer.global_step
-        (skipped,) = add_up([len(self.skipped or ())])
-        report = self._report(matrices, len(self.val) - skipped)
+        report = self._report(matrices, self._images())
         if report.pixels == 0:
             raise DataError(
                 f"{self.val.name}, split {self.val.split}: nothing to count, mIoU n/a: all pixels"
@@ -128,7 +127,7 @@ class Record:
             "since_best": self.since_best,
             "measure": self._measure(),
             "matrices": [report.scores.confusion.tolist() for report in reports],
-            "images": self.report.images if self.report is not None else 0,
+            "images": [report.images for report in reports],
             "validated": self.validated,
             "plan": self.plan,
             "labels": self.val.labels.to_plain(),
@@ -153,14 +152,24 @@ class Record:
         what = [data.name, data.variant or "", *data.parts, data.classes_of or ""]
         return [config.monitor, " ".join(what), data.val_split, loss]
 
-    def _report(self, matrices: Sequence[Tensor], images: int) -> Report:
+    def _parts(self) -> tuple[Dataset, ...]:
+        return self.val.parts if isinstance(self.val, Mixture) else (self.val,)
+
+    def _images(self) -> list[int]:
+        """Images of each part that could be read, over all processes."""
+        part_of = parts_of(self.val)[1]
+        mine = [part_of(index) for index in (self.skipped.faults if self.skipped else ())]
+        skipped = add_up([mine.count(part) for part in range(len(self._parts()))])
+        return [len(part) - few for part, few in zip(self._parts(), skipped, strict=True)]
+
+    def _report(self, matrices: Sequence[Tensor], images: Sequence[int]) -> Report:
         """Report the sum of the matrices, and each of them where the split is a mixture."""
-        parts: tuple[Report, ...] = ()
-        if isinstance(self.val, Mixture):
-            pairs = zip(matrices, self.val.parts, strict=True)
-            parts = tuple(_counted(matrix, part, len(part)) for matrix, part in pairs)
+        counts = zip(matrices, self._parts(), images, strict=True)
+        parts = tuple(_counted(*count) for count in counts)
+        if not isinstance(self.val, Mixture):
+            return parts[0]
         whole = torch.stack(list(matrices)).sum(0)
-        return replace(_counted(whole, self.val, images), parts=parts)
+        return replace(_counted(whole, self.val, sum(images)), parts=parts)
 
     def _row(
         self, report: Report, module: Training, trainer: pl.Trainer
