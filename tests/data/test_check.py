@@ -469,3 +469,12 @@ def test_lossy_masks_pass_where_the_map_takes_nearest_values(tmp_path: Path) -> 
     dataset = open_dataset(root, "train", paired=False)
     require(dataset)
     assert set(np.unique(dataset[0].mask)) == {0, 1}
+
+
+def test_a_split_that_a_rule_leaves_empty_is_a_fault(tmp_path: Path) -> None:
+    root = plain_folder(tmp_path / "mine", splits={"all": 2})
+    keys = "layouts: [{images: all/images/*, masks: all/masks/*}]\nclasses: [a, b, c]\n"
+    (root / "dataset.yaml").write_text(keys + "splits: {by: hash, val: 0.001}\n")
+    require(open_dataset(root, "train", paired=False))
+    with pytest.raises(DataError, match=r"split val: no image belongs to it.*`splits`"):
+        require(open_dataset(root, "train"), open_dataset(root, "val", paired=False))

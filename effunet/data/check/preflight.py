@@ -110,9 +110,14 @@ def _look_through(
 
 
 def _pairing(dataset: Readable) -> list[Finding]:
-    if isinstance(dataset, TableDataset):
-        return []
-    return [told(line, "pairing", dataset.split) for line in dataset.listing.faults()]
+    lines = [] if isinstance(dataset, TableDataset) else dataset.listing.faults()
+    if lines or len(dataset):
+        return [told(line, "pairing", dataset.split) for line in lines]
+    # Rules deal few images out so that a split may get none.
+    empty = f"{dataset.name}, split {dataset.split}: no image belongs to it"
+    where = dataset.where if isinstance(dataset, TableDataset) else dataset.description.where
+    mend = f"give it some, or write `splits` in {where} otherwise"
+    return [Finding("empty_split", empty, mend, split=dataset.split)]
 
 
 def _shared(one: _Seen, other: _Seen) -> list[Finding]:

@@ -11,7 +11,7 @@ from effunet.data.draft.names import find_names
 from effunet.data.draft.series import Leaf, Place, Series, find_leaves, find_series
 from effunet.data.draft.values import Progress, classes_of, read_values
 from effunet.data.draft.writing import Draft, text_of
-from effunet.data.sources.listing import shorten
+from effunet.data.sources.listing import several, shorten
 from effunet.errors import DataError
 
 GROUPS = 10
@@ -91,8 +91,8 @@ def _of_annotations(
         value_range=value_range,
         counted=f"the labels of {annotated.read} annotation files ({annotated.format})",
     )
-    told = f"{len(annotated.names)} images with annotations of {annotated.format}: {shapes}"
-    return text_of(draft), [told]
+    images = several(len(annotated.names), "image")
+    return text_of(draft), [f"{images} with annotations of {annotated.format}: {shapes}"]
 
 
 def _settled(splits: dict[str, str], *patterns: str) -> tuple[dict[str, str] | None, str, str]:
