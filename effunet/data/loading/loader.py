@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from typing import Any
+from weakref import WeakSet
 
 from pytorch_lightning import LightningDataModule
 from torch.utils.data import DataLoader
@@ -47,7 +48,9 @@ class SegmentationData(LightningDataModule):
         self.epochs = epochs or Epochs()
         if (self.epochs.mix or self.epochs.copy_paste) and augment.crop is None:
             raise ValueError("samples are mixed in one size: give the augmentation a crop")
-        self._loaders: list[Loader] = []
+        # Weak, for a loader knows this module: in a cycle of garbage torch can no longer tell the
+        # workers of a loader to end, and waits five seconds for each of them.
+        self._loaders: WeakSet[Loader] = WeakSet()
         self.train = train
         self.val = val
         self.augment = augment
@@ -100,7 +103,7 @@ class SegmentationData(LightningDataModule):
 
     def _kept(self, dataset: "Augmented | Whole", **options: Any) -> "Loader":
         loader = Loader(dataset, **options)
-        self._loaders.append(loader)
+        self._loaders.add(loader)
         return loader
 
     def _train_batches(self, rank: int, processes: int) -> TrainBatches:
