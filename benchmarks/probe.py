@@ -27,7 +27,8 @@ from torch import Tensor
 from effunet.data.catalog import open_dataset
 from effunet.data.dataset import Dataset
 from effunet.labels import IGNORE
-from effunet.metrics import ConfusionMatrix, Scores
+from effunet.metrics.confusion import ConfusionMatrix
+from effunet.metrics.scores import Scores
 from effunet.model import pretrained
 from effunet.model.encoder import EfficientNet, Numerics
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from effunet.data.catalog import open_dataset
     from effunet.data.dataset import Dataset
-    from effunet.evaluate import evaluate
+    from effunet.evaluation.evaluate import evaluate
     from effunet.labels import LabelMap
     from effunet.model.encoder import EfficientNet
     from effunet.model.network import EffUNet
@@ -36,7 +36,7 @@ _HOMES = {
     "LabelMap": "effunet.labels",
     "Prediction": "effunet.segmenter",
     "Segmenter": "effunet.segmenter",
-    "evaluate": "effunet.evaluate",
+    "evaluate": "effunet.evaluation.evaluate",
     "open_dataset": "effunet.data.catalog",
 }
 

@@ -13,7 +13,7 @@ from tiny_segmenter import LABELS, random_image, tiny_segmenter
 from effunet import processes
 from effunet.data.dataset import Dataset, Sample
 from effunet.errors import DataError
-from effunet.evaluate import evaluate
+from effunet.evaluation.evaluate import evaluate
 
 SIZES = ((40, 50), (33, 65), (64, 64), (1, 7), (64, 32), (37, 41), (50, 40))
 """Seven images, which no number of processes from 2 to 6 divides."""

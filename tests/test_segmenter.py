@@ -19,7 +19,7 @@ from tiny_segmenter import KEPT, LABELS, Patterns, random_image, saved, tiny_seg
 
 from effunet import artifact
 from effunet.errors import DataError, ModelError, ResourceError
-from effunet.evaluate import evaluate
+from effunet.evaluation.evaluate import evaluate
 from effunet.model import kinds
 from effunet.model.foreign import SmpNetwork, SmpPlan
 from effunet.segmenter import Segmenter, read_header

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from effunet.data.dataset import Dataset, Sample
-from effunet.evaluate import evaluate
+from effunet.evaluation.evaluate import evaluate
 from effunet.labels import LabelClass, LabelMap
 from effunet.model.encoder import Numerics
 from effunet.model.network import EffUNet, NetworkPlan

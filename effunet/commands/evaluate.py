@@ -32,7 +32,7 @@ def _run(arguments: Namespace) -> int:
     for notice in dataset.notices if processes.is_first() else ():
         print(f"effunet: {shown(notice)}", file=sys.stderr)
 
-    from effunet.evaluate import check_fit, evaluate
+    from effunet.evaluation.evaluate import check_fit, evaluate
     from effunet.infer import predict_mask
     from effunet.pictures import Row, png, sheet
     from effunet.segmenter import Segmenter

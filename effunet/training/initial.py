@@ -13,7 +13,7 @@ from typing import Any
 
 from effunet.artifact import FILE_NAME
 from effunet.errors import ModelError, UsageError
-from effunet.evaluate import SHOWN_DIFFERENCES
+from effunet.evaluation.evaluate import SHOWN_DIFFERENCES
 from effunet.labels import LabelMap
 from effunet.model import kinds
 from effunet.model.architectures import TWINS

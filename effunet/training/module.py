@@ -19,7 +19,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from effunet import processes
-from effunet.metrics import ConfusionMatrix
+from effunet.metrics.confusion import ConfusionMatrix
 from effunet.model.kinds import Network
 from effunet.training.config.schema import Config
 from effunet.training.recipe.finite import FiniteGuard

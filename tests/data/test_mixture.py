@@ -13,7 +13,7 @@ from effunet.data.loading.epochs import Epochs
 from effunet.data.loading.sampling import TrainBatches
 from effunet.errors import DataError, UsageError
 from effunet.labels import IGNORE
-from effunet.metrics import Scores
+from effunet.metrics.scores import Scores
 
 
 def town(folder: Path, name: str, classes: list[str], count: int = 4, **keys: Any) -> Path:

@@ -16,7 +16,7 @@ from tiny_training import STEPS, WORDS, state
 
 from effunet.cli import main
 from effunet.data.catalog import open_dataset
-from effunet.evaluate import evaluate
+from effunet.evaluation.evaluate import evaluate
 from effunet.segmenter import Segmenter
 from effunet.training.output.checkpoint import AtomicCheckpointIO
 

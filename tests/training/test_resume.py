@@ -16,7 +16,7 @@ from tiny_training import STEPS, Stop, do_at, draw_no_curves, state, stop_at, tr
 
 from effunet.cli import main
 from effunet.data.catalog import open_dataset
-from effunet.evaluate import evaluate
+from effunet.evaluation.evaluate import evaluate
 from effunet.segmenter import Segmenter
 from effunet.training import machine
 from effunet.training.module import Training

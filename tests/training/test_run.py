@@ -24,7 +24,7 @@ from effunet.data.augment.augment import Augment
 from effunet.data.catalog import open_dataset
 from effunet.data.dataset import Sample
 from effunet.data.loading.loader import SegmentationData
-from effunet.evaluate import evaluate
+from effunet.evaluation.evaluate import evaluate
 from effunet.labels import LabelClass, LabelMap
 from effunet.model.encoder import EfficientNet
 from effunet.model.network import EffUNet

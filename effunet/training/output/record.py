@@ -24,7 +24,7 @@ from effunet.data.dataset import Dataset
 from effunet.data.loading.faults import Skipped
 from effunet.data.sources.mixture import Mixture, parts_of
 from effunet.errors import DataError, EffunetError
-from effunet.evaluate import Report
+from effunet.evaluation.report import Report
 from effunet.infer import predict_mask
 from effunet.pictures import Row, curves, png, sheet
 from effunet.processes import add_up

@@ -14,7 +14,7 @@ from dataset_trees import plain_folder
 from tiny_training import STEPS, draw_no_curves, train
 
 from effunet.data.catalog import open_dataset
-from effunet.evaluate import evaluate
+from effunet.evaluation.evaluate import evaluate
 from effunet.labels import IGNORE
 from effunet.segmenter import Segmenter
 from effunet.training.config.read import to_config

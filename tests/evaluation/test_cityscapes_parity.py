@@ -36,8 +36,8 @@ from effunet.data.dataset import Dataset
 from effunet.data.describe.read import read_description
 from effunet.data.describe.shelf import description_file
 from effunet.errors import DataError
-from effunet.evaluate import Report
-from effunet.metrics import ConfusionMatrix
+from effunet.evaluation.report import Report
+from effunet.metrics.confusion import ConfusionMatrix
 
 OFFICIAL = os.environ.get("EFFUNET_CITYSCAPESSCRIPTS")
 FILE = description_file("cityscapes")

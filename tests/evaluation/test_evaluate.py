@@ -15,10 +15,11 @@ from tiny_segmenter import LABELS, random_image, tiny_segmenter
 
 from effunet.data.dataset import Dataset, Sample
 from effunet.errors import DataError, ModelError
-from effunet.evaluate import Report, evaluate
+from effunet.evaluation.evaluate import evaluate
+from effunet.evaluation.report import Report
 from effunet.infer import predict
 from effunet.labels import IGNORE, LabelClass, LabelMap
-from effunet.metrics import ConfusionMatrix
+from effunet.metrics.confusion import ConfusionMatrix
 
 SIZES = ((40, 50), (33, 65), (64, 64), (1, 7))
 

@@ -10,7 +10,8 @@ from sklearn.metrics import confusion_matrix
 from torchmetrics.classification import MulticlassJaccardIndex
 
 from effunet.labels import IGNORE
-from effunet.metrics import ConfusionMatrix, Scores
+from effunet.metrics.confusion import ConfusionMatrix
+from effunet.metrics.scores import Scores
 
 
 def loop(pairs, classes, ignore=IGNORE):
