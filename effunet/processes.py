@@ -182,6 +182,16 @@ def add_up(counts: Sequence[int]) -> list[int]:
     return _reduced(counts, "SUM")
 
 
+def summed(array: Any) -> Any:
+    """The sum over all processes of int64 numpy arrays of one shape; exact."""
+    return _reduced_array(array, "SUM")
+
+
+def largest(array: Any) -> Any:
+    """The largest at each place over all processes of int64 numpy arrays of one shape."""
+    return _reduced_array(array, "MAX")
+
+
 def highest(number: int) -> int:
     """The highest number of all processes."""
     return _reduced([number], "MAX")[0]
@@ -230,14 +240,22 @@ def _culprit(error: Exception) -> int | None:
 def _reduced(numbers: Sequence[int], operation: str) -> list[int]:
     if world() == 1:
         return list(numbers)
+    import numpy as np
+
+    return _reduced_array(np.array(numbers, np.int64), operation).tolist()
+
+
+def _reduced_array(array: Any, operation: str) -> Any:
+    if world() == 1:
+        return array
     import torch
     import torch.distributed as dist
 
     # A group of nccl alone, which a user's program may have, takes no other tensors.
     place = "cpu" if "cpu" in dist.get_backend_config() else "cuda"
-    tensor = torch.tensor(list(numbers), dtype=torch.int64, device=place)
+    tensor = torch.tensor(array, dtype=torch.int64, device=place)
     dist.all_reduce(tensor, getattr(dist.ReduceOp, operation))
-    return tensor.tolist()
+    return tensor.cpu().numpy()
 
 
 def _distributed() -> Any:

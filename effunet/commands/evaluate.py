@@ -1,4 +1,4 @@
-"""`effunet evaluate`: a segmenter on a split of a dataset -> table, metrics.json, a picture.
+"""`effunet evaluate`: segmenters on a split of a dataset -> tables, metrics.json, a report to read.
 
 Processes of torchrun share the images; the first one alone prints, draws and writes.
 """
@@ -6,13 +6,21 @@ Processes of torchrun share the images; the first one alone prints, draws and wr
 import json
 import sys
 from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from effunet import artifact, processes
+from effunet.commands.inference import way_of
 from effunet.commands.outputs import prepare_folder
+from effunet.commands.seeds import names_of, seeds_of
 from effunet.commands.terminal import console, progress, shown
+from effunet.errors import DataError, UsageError
 
-PICTURED = 5
-"""Images on the sheet, spread evenly over the split."""
+if TYPE_CHECKING:
+    from effunet.data.dataset import Dataset
+    from effunet.evaluation.report import Report
+    from effunet.infer import Way
+    from effunet.segmenter import Segmenter
 
 
 def run(arguments: Namespace) -> int:
@@ -22,47 +30,142 @@ def run(arguments: Namespace) -> int:
 
 
 def _run(arguments: Namespace) -> int:
+    _check_words(arguments)
     # A wrong model or dataset is told at once, before torch takes its seconds to load.
-    header = artifact.inspect(arguments.model)
+    headers = [artifact.inspect(model) for model in arguments.models]
     from effunet.data.catalog import Choice, in_classes_of, open_dataset
 
     choice = Choice(fold=arguments.fold)
     dataset = open_dataset(arguments.data, arguments.split, arguments.root, choice=choice)
-    dataset = in_classes_of(arguments.data, dataset, header.class_names, arguments.root)
+    dataset = in_classes_of(arguments.data, dataset, headers[0].class_names, arguments.root)
     for notice in dataset.notices if processes.is_first() else ():
         print(f"effunet: {shown(notice)}", file=sys.stderr)
 
-    from effunet.evaluation.evaluate import check_fit, evaluate
-    from effunet.infer import predict_mask
-    from effunet.pictures import Row, png, sheet
+    from effunet.evaluation.compare import Comparison
+    from effunet.evaluation.evaluate import check_fit
     from effunet.segmenter import Segmenter
 
-    segmenter = Segmenter.load(arguments.model, processes.device(arguments.device))
-    check_fit(segmenter, dataset)
-    if arguments.out and processes.is_first():
+    device = processes.device(arguments.device)
+    segmenters = [Segmenter.load(model, device) for model in arguments.models]
+    for segmenter in segmenters:
+        check_fit(segmenter, dataset)
+    writes = arguments.out is not None and processes.is_first()
+    if writes:
         prepare_folder(arguments.out)
-    tile, flip = arguments.tile, arguments.flip
-    with progress(f"{dataset.name} {dataset.split}", shows=processes.is_first()) as tell:
-        report = evaluate(segmenter, dataset, tile=tile, flip=flip, progress=tell)
+    way, names = way_of(arguments), names_of(arguments.models)
+    reports = [
+        _evaluated(segmenter, dataset, way, name, arguments)
+        for name, segmenter in zip(names, segmenters, strict=True)
+    ]
+    comparison = Comparison(names, tuple(reports), seeds_of(headers)) if len(names) > 1 else None
+    calibrated = _calibrated(segmenters[0], dataset, way, arguments)
     if not processes.is_first():
         return 0
+    _print(arguments, names, reports, comparison, calibrated)
+    if writes:
+        from effunet.evaluation.write import write_comparison, write_report
 
-    out = console()
-    if arguments.json:
-        print(json.dumps(report.to_plain(), indent=1))
-    else:
-        where = f"{dataset.name}, split {dataset.split}"
-        out.print(f"{shown(arguments.model)} on {where}: {report.images} images, {report.how}\n")
-        out.print(report.table(plain=not out.is_terminal))
-    if arguments.out:
-        metrics = report.save(arguments.out)
-        rows: list[Row] = []
-        for index in sorted({i * len(dataset) // PICTURED for i in range(PICTURED)}):
-            sample = dataset[index]
-            predicted = predict_mask(segmenter, sample.image, tile=tile, flip=flip).cpu().numpy()
-            rows.append(Row(sample.name, sample.image, sample.mask, predicted))
-        picture = arguments.out / "predictions.png"
-        artifact.write(picture, png(sheet(rows, segmenter.labels)))
+        places = [arguments.out / name if comparison else arguments.out for name in names]
+        described = zip(places, headers, segmenters, reports, strict=True)
+        for place, header, segmenter, report in described:
+            write_report(place, report, segmenter, dataset, way, str(header.path))
+        if comparison is not None:
+            write_comparison(arguments.out, comparison)
         if not arguments.json:
-            out.print(f"\nwrote {shown(metrics)} and {shown(picture)}")
-    return 0
+            print(f"\nwrote {shown(arguments.out / 'index.html')} and metrics.json beside it")
+    return _unreadable(dataset, reports[0])
+
+
+def _check_words(arguments: Namespace) -> None:
+    if arguments.calibrate is None:
+        return
+    if len(arguments.models) > 1:
+        raise UsageError("--calibrate writes one segmenter: name one MODEL")
+    if processes.world() > 1:
+        raise UsageError("--calibrate works in one process: start it without torchrun")
+
+
+def _evaluated(
+    segmenter: "Segmenter", dataset: "Dataset", way: "Way", name: str, arguments: Namespace
+) -> "Report":
+    from effunet.evaluation.evaluate import evaluate
+
+    what = f"{name} on {dataset.name} {dataset.split}"
+    with progress(what, shows=processes.is_first()) as tell:
+        return evaluate(
+            segmenter,
+            dataset,
+            way=way,
+            regions=arguments.out is not None,
+            strict=arguments.strict,
+            resamples=arguments.resamples,
+            progress=tell,
+        )
+
+
+def _calibrated(
+    segmenter: "Segmenter", dataset: "Dataset", way: "Way", arguments: Namespace
+) -> dict[str, Any] | None:
+    """Fit on this split and write the segmenter that says so; None where nobody asked."""
+    if arguments.calibrate is None:
+        return None
+    from effunet.evaluation.calibrate import calibrate
+
+    with progress("calibrating") as tell:
+        calibrated = calibrate(segmenter, dataset, way=way, progress=tell)
+    path: Path = arguments.calibrate
+    prepare_folder(path.parent)
+    calibrated.save(path)
+    return calibrated.metadata["calibration"]
+
+
+def _print(
+    arguments: Namespace,
+    names: tuple[str, ...],
+    reports: "list[Report]",
+    comparison: Any,
+    calibrated: dict[str, Any] | None,
+) -> None:
+    from effunet.evaluation.table import number_lines, part_lines, table_of
+
+    if arguments.json:
+        facts = reports[0].to_plain() if comparison is None else comparison.to_plain()
+        print(json.dumps(facts, indent=1, allow_nan=False, ensure_ascii=False))
+        return
+    out = console()
+    plain = not out.is_terminal
+    first = reports[0]
+    for model, report in zip(arguments.models, reports, strict=True):
+        where = f"{report.dataset}, split {report.split}"
+        out.print(f"{shown(model)} on {where}: {report.images} images, {report.how}\n")
+        out.print(table_of(report, plain=plain))
+        for line in (*number_lines(report), *part_lines(report)):
+            out.print(line)
+        out.print()
+    if comparison is not None:
+        out.print(f"{len(names)} segmenters on {first.dataset}, split {first.split}\n")
+        out.print(comparison.table(plain=plain))
+        for line in comparison.seed_lines():
+            out.print(line)
+    if calibrated is not None:
+        threshold = calibrated["threshold"]
+        also = "" if threshold is None else f", threshold {threshold:.3f}"
+        out.print(
+            f"calibrated on this split: temperature {calibrated['temperature']:.3f}{also}; "
+            f"wrote {shown(arguments.calibrate)}"
+        )
+
+
+def _unreadable(dataset: "Dataset", report: "Report") -> int:
+    """The exit code, and a line for each image that could not be counted."""
+    for name, why in report.unreadable:
+        print(f"effunet: {shown(name)} is not counted: {shown(why)}", file=sys.stderr)
+    if not report.unreadable:
+        return 0
+    print(
+        f"effunet: {len(report.unreadable)} of {len(dataset)} images of {shown(dataset.name)}, "
+        f"split {dataset.split}, could not be read; all others are counted. Mend them, or "
+        "--strict stops at the first",
+        file=sys.stderr,
+    )
+    return DataError.exit_code

@@ -5,16 +5,16 @@ images without padding: each is counted once, and their matrices are summed.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-
-import torch
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 
 from effunet import processes
 from effunet.data.dataset import Dataset, Sample
 from effunet.errors import DataError, ModelError
 from effunet.evaluation.report import Report
-from effunet.infer import predict_mask
-from effunet.metrics.confusion import ConfusionMatrix
+from effunet.evaluation.split import report_of, tally_of
+from effunet.infer import Way, predict_decided
+from effunet.metrics.bootstrap import RESAMPLES
 from effunet.segmenter import Segmenter
 
 SHOWN_DIFFERENCES = 6
@@ -24,8 +24,10 @@ def evaluate(
     segmenter: Segmenter,
     dataset: Dataset,
     *,
-    tile: int | None = None,
-    flip: bool = False,
+    way: Way | None = None,
+    regions: bool = False,
+    strict: bool = True,
+    resamples: int = RESAMPLES,
     progress: Callable[[int, int], None] | None = None,
 ) -> Report:
     """Predict every image at its own size and count every pixel whose truth is known.
@@ -37,23 +39,31 @@ def evaluate(
     Args:
         segmenter: its classes must be the dataset's, by name and order.
         dataset: one split.
-        tile: predict in tiles of this size (`effunet.infer`); None: whole images.
-        flip: average with the mirrored image.
+        way: tiles, scales, the mirrored image (effunet/infer.py); None: whole images.
+        regions: count as well where errors lie, by size of objects and distance to a boundary.
+        strict: whether an image that cannot be read ends the evaluation; otherwise it is named in
+            the report's `unreadable`, and all others are counted.
+        resamples: of the bootstrap behind the intervals; 0: none.
         progress: called after each image with (images done, all images) of this process.
 
     Raises:
         ModelError: the segmenter's classes or channels are not those of the dataset.
-        DataError: an unreadable sample, or no pixel to count in the whole split.
+        DataError: an unreadable sample and strict, or no pixel to count in the whole split.
     """
     check_fit(segmenter, dataset)
+    way = way or Way()
     mine = range(processes.rank(), len(dataset), processes.world())
-    matrix, done = ConfusionMatrix(len(segmenter.labels)).to(segmenter.device), 0
-    with processes.together() as fault_elsewhere:
-        for sample in _one_ahead(dataset, mine):
-            prediction = predict_mask(segmenter, sample.image, tile=tile, flip=flip)
-            truth = torch.from_numpy(sample.mask).to(segmenter.device)
-            matrix.update(prediction[None], truth[None])
-            done += 1
+    tally, faults = tally_of(dataset, regions=regions), dict[int, str]()
+    with processes.together() as fault_elsewhere, _one_behind() as count:
+        for done, (index, sample) in enumerate(_one_ahead(dataset, mine), 1):
+            if isinstance(sample, DataError):
+                if strict:
+                    raise sample
+                faults[index] = str(sample)
+            else:
+                predicted, confidence = predict_decided(segmenter, sample.image, way)
+                arrays = predicted.cpu().numpy(), confidence.cpu().numpy()
+                count(tally.add, index, sample.mask, *arrays)
             if progress is not None:
                 progress(done, len(mine))
             if fault_elsewhere():
@@ -63,22 +73,23 @@ def evaluate(
             f"{dataset.name}, split {dataset.split}: {len(dataset)} images here, and another "
             "number for other processes: give all of them the same files"
         )
-    # The state itself: compute() would gather it by a way of torchmetrics' own.
-    images, *cells = processes.add_up([done, *matrix.matrix.flatten().tolist()])
-    how = f"tiles of {tile} pixels" if tile else "whole images"
-    report = Report.from_matrix(
-        torch.tensor(cells).view_as(matrix.matrix),
-        segmenter.labels,
-        images=images,
-        dataset=dataset.name,
-        split=dataset.split,
-        how=how + (", with the mirrored image" if flip else ""),
-        scored=dataset.scored,
+    counts = tally.counts()
+    missing = sorted({*range(len(dataset))} - {*counts.images.tolist()})
+    unreadable = [(dataset.ids[place], _why(dataset, place, faults)) for place in missing]
+    report = report_of(
+        counts,
+        dataset,
+        how=way.describe(),
+        unreadable=tuple(unreadable),
+        resamples=resamples,
     )
     if report.pixels == 0:
+        found = f"all pixels of its {report.images} images are ignored"
+        if unreadable:
+            found += f", and {len(unreadable)} images cannot be read: {unreadable[0][1]}"
         raise DataError(
-            f"{dataset.name}, split {dataset.split}: nothing to count, mIoU n/a: all pixels of its "
-            f"{len(dataset)} images are ignored; check the classes' values in dataset.yaml"
+            f"{dataset.name}, split {dataset.split}: nothing to count, mIoU n/a: {found}; "
+            "check the classes' values in dataset.yaml"
         )
     return report
 
@@ -104,13 +115,44 @@ def check_fit(segmenter: Segmenter, dataset: Dataset) -> None:
         )
 
 
-def _one_ahead(dataset: Dataset, places: Sequence[int]) -> Iterator[Sample]:
+def _one_ahead(dataset: Dataset, places: Sequence[int]) -> Iterator[tuple[int, Sample | DataError]]:
     """The samples at these places; while one is worked on, a thread reads the next, and no more."""
     with ThreadPoolExecutor(1) as reader:
-        coming = reader.submit(dataset.__getitem__, places[0]) if places else None
-        for after in (*places[1:], None):
-            if coming is None:
-                return
+        coming = reader.submit(_read, dataset, places[0]) if places else None
+        for place, after in zip(places, (*places[1:], None), strict=True):
+            assert coming is not None
             sample = coming.result()
-            coming = None if after is None else reader.submit(dataset.__getitem__, after)
-            yield sample
+            coming = None if after is None else reader.submit(_read, dataset, after)
+            yield place, sample
+
+
+def _read(dataset: Dataset, place: int) -> Sample | DataError:
+    try:
+        return dataset[place]
+    except DataError as error:
+        return error
+
+
+@contextmanager
+def _one_behind() -> Iterator[Callable[..., None]]:
+    """Calls in a thread, one at a time, while the next image is predicted; faults are raised."""
+    with ThreadPoolExecutor(1) as counter:
+        last: Future[None] | None = None
+
+        def call(function: Callable[..., None], *arguments: object) -> None:
+            nonlocal last
+            if last is not None:
+                last.result()
+            last = counter.submit(function, *arguments)
+
+        yield call
+        if last is not None:
+            last.result()
+
+
+def _why(dataset: Dataset, place: int, faults: dict[int, str]) -> str:
+    """Why an image was not counted; one that another process could not read is read once more."""
+    if place in faults:
+        return faults[place]
+    again = _read(dataset, place)
+    return str(again) if isinstance(again, DataError) else "another process could not read it"

@@ -1,19 +1,29 @@
-"""What was counted, where and how: the table, and metrics.json."""
+"""What was counted, where and how: every number under its full name, and metrics.json."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from jaxtyping import Integer
-from rich import box
-from rich.table import Table
-from rich.text import Text
+import numpy as np
+from jaxtyping import Float64, Integer
+from numpy import ndarray
 from torch import Tensor
 
 from effunet import artifact
 from effunet.labels import LabelMap
-from effunet.metrics.scores import Scores
+from effunet.metrics.bootstrap import LEVEL, RESAMPLES, interval
+from effunet.metrics.boundary import F_SHARE, IOU_SHARE
+from effunet.metrics.calibration import curve
+from effunet.metrics.regions import DISTANCES, SIZES
+from effunet.metrics.rows import SCALARS
+from effunet.metrics.scores import Scores, or_none
+from effunet.metrics.tally import Counts
+
+CONFUSED = 12
+"""Pairs of classes that metrics.json names as the most confused."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +37,10 @@ class Report:
     split: str
     how: str = "whole images"
     parts: tuple["Report", ...] = ()  # of a mixture: of each of its datasets alone
+    counts: Counts | None = None  # image by image; None: the matrix alone is known
+    unreadable: tuple[tuple[str, str], ...] = ()  # names of images, and why
+    resamples: int = RESAMPLES
+    """Of the bootstrap behind the intervals; 0: no intervals."""
 
     @classmethod
     def from_matrix(
@@ -50,40 +64,103 @@ class Report:
         """Pixels that were counted, which are those that are not ignored."""
         return int(self.scores.confusion.sum())
 
+    @cached_property
+    def numbers(self) -> dict[str, float]:
+        """Every score of the whole split by its full name; NaN where it has no value."""
+        if self.counts is None:
+            names = ("miou", "frequency_weighted_iou", "pixel_accuracy", "mean_accuracy")
+            return {name: getattr(self.scores, name) for name in (*names, "mean_dice")}
+        values = self.counts.rows.scalars(self.counts.sums)
+        return dict(zip(SCALARS, values.tolist(), strict=True))
+
+    @cached_property
+    def intervals(self) -> Float64[ndarray, "T 2"] | None:
+        """Of `SCALARS`, then of each class's IoU: percentiles of a bootstrap over images."""
+        counts = self.counts
+        if counts is None or not self.resamples or len(counts.images) < 2:
+            return None
+        return interval(counts.table, counts.rows.scalars_and_ious, resamples=self.resamples)
+
     def to_plain(self) -> dict[str, Any]:
         """The contents of metrics.json; null stands for what has no value (an absent class)."""
-        where = {"images": self.images, "dataset": self.dataset, "split": self.split}
-        how = {"how": f"{self.how}; labels at their own size, never resized"}
-        plain = self.scores.to_plain(self.labels.names) | where | how
-        return plain | {"parts": [part.to_plain() for part in self.parts]} if self.parts else plain
+        plain = self.scores.to_plain(self.labels.names)
+        plain |= {name: or_none(value) for name, value in self.numbers.items()}
+        colours = self.labels.palette.tolist()
+        for entry, colour in zip(plain["classes"], colours, strict=True):
+            entry["color"] = colour
+        plain |= {"images": self.images, "dataset": self.dataset, "split": self.split}
+        plain["how"] = f"{self.how}; labels at their own size, never resized"
+        if self.counts is not None:
+            self._add_counts(plain, self.counts)
+        if self.unreadable:
+            plain["unreadable"] = [{"name": name, "why": why} for name, why in self.unreadable]
+        if self.parts:
+            plain["parts"] = [part.to_plain() for part in self.parts]
+        return plain
 
-    def table(self, *, plain: bool = False) -> Table:
-        """A line a class, and the means; plain: without rules and colours, for a file or a pipe."""
-        facts = self.to_plain()
-        table = Table(box=None if plain else box.SIMPLE_HEAD, pad_edge=False, show_footer=True)
-        counted = f"mIoU over {facts['counted']} of {len(self.labels)} classes"
-        table.add_column("class", counted, no_wrap=True)
-        table.add_column("IoU", percent(facts["miou"], none="n/a"), justify="right")
-        # The mean over the classes that have an accuracy: those that the truth holds.
-        table.add_column("accuracy", percent(facts["mean_accuracy"]), justify="right")
-        table.add_column("pixels", f"{self.pixels:,}", justify="right")
-        for entry in facts["classes"]:
-            table.add_row(
-                Text(entry["name"]),
-                percent(entry["iou"]),
-                percent(entry["accuracy"]),
-                f"{entry['pixels']:,}",
-            )
-        return table
+    def _add_counts(self, plain: dict[str, Any], counts: Counts) -> None:
+        rows, sums = counts.rows, counts.sums
+        plain["boundary_distances"] = {"iou": IOU_SHARE, "f": F_SHARE}
+        per_class = {
+            "boundary_iou": rows.boundary_iou(sums),
+            "boundary_f": rows.boundary_f(sums),
+        }
+        for place, entry in enumerate(plain["classes"]):
+            entry |= {name: or_none(values[place]) for name, values in per_class.items()}
+            entry["images"] = int(rows.take("holds", sums)[place])
+        if rows.groups:
+            ious, areas = rows.category_iou(sums), rows.category_areas(sums)
+            plain["categories"] = {
+                "miou": plain["category_miou"],
+                "classes": [
+                    {"name": name, "iou": or_none(iou), "pixels": int(pixels)}
+                    for name, iou, pixels in zip(
+                        self.labels.categories, ious, areas[1], strict=True
+                    )
+                ],
+            }
+        del plain["category_miou"]
+        plain["calibration"] = {"ece": plain.pop("ece"), "bins": curve(rows.reliability(sums))}
+        self._add_intervals(plain)
+        if counts.regions is not None:
+            plain["errors"] = self._errors(counts)
 
-    def part_lines(self) -> list[str]:
-        """A line for each dataset of a mixture, by that dataset's own rules."""
-        facts = [part.to_plain() for part in self.parts]
-        return [
-            f"{part['dataset']}: mIoU {percent(part['miou'], none='n/a')} over {part['counted']} "
-            f"of {len(self.labels)} classes, {part['images']} images"
-            for part in facts
-        ]
+    def _add_intervals(self, plain: dict[str, Any]) -> None:
+        found = self.intervals
+        if found is None:
+            return
+        pairs = _plain(found)
+        of_scalars = dict(zip(SCALARS, pairs, strict=False))
+        plain["intervals"] = {"level": LEVEL, "resamples": self.resamples, "seed": 0} | of_scalars
+        for entry, pair in zip(plain["classes"], pairs[len(SCALARS) :], strict=True):
+            entry["interval"] = pair
+
+    def _errors(self, counts: Counts) -> dict[str, Any]:
+        assert counts.regions is not None
+        sizes, distances = counts.regions.sizes.sum(0), counts.regions.distances
+        return {
+            "sizes": [
+                {"low": low, "high": high, "objects": objects, "pixels": pixels, "wrong": wrong}
+                for (low, high), (objects, pixels, wrong) in zip(
+                    _ranges(SIZES), sizes.tolist(), strict=True
+                )
+            ],
+            "distances": [
+                {"low": low, "high": high, "pixels": pixels, "wrong": wrong}
+                for (low, high), (pixels, wrong) in zip(
+                    _ranges(DISTANCES), distances.tolist(), strict=True
+                )
+            ],
+            "confused": [
+                {
+                    "truth": self.labels.names[truth],
+                    "predicted": self.labels.names[predicted],
+                    "pixels": int(counts.confusion[truth, predicted]),
+                    "share": float(counts.confusion[truth, predicted] / self.scores.pixels[truth]),
+                }
+                for truth, predicted in most_confused(counts, CONFUSED)
+            ],
+        }
 
     def save(self, folder: Path) -> Path:
         """Write metrics.json into a folder, which is made if need be; returns the file."""
@@ -94,6 +171,19 @@ class Report:
         return file
 
 
-def percent(share: float | None, none: str = "-") -> str:
-    """A share as '61.3 %', and '-' for what has no value."""
-    return none if share is None else f"{100 * share:.1f} %"
+def most_confused(counts: Counts, at_most: int) -> list[tuple[int, int]]:
+    """The (true, predicted) classes with the most wrong pixels, the most first."""
+    wrong = counts.confusion.copy()
+    np.fill_diagonal(wrong, 0)
+    places = np.argsort(-wrong, axis=None, kind="stable")[:at_most]
+    pairs = [divmod(int(place), len(wrong)) for place in places]
+    return [(truth, predicted) for truth, predicted in pairs if wrong[truth, predicted]]
+
+
+def _plain(values: Float64[ndarray, "T 2"]) -> list[list[float] | None]:
+    return [pair.tolist() if np.isfinite(pair).all() else None for pair in values]
+
+
+def _ranges(edges: Sequence[float]) -> list[tuple[float, float | None]]:
+    """From one edge to the next: from 0 to the first, and from the last on."""
+    return [*zip([0, *edges], [*edges, None], strict=True)]

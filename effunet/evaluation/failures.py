@@ -1,0 +1,198 @@
+"""Where a segmenter fails, to be looked at: worst images, confused classes, doubtful labels.
+
+The counts name the images; those few are predicted once more and drawn.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float32, UInt8
+from numpy import ndarray
+
+from effunet.data.dataset import Dataset
+from effunet.evaluation.page.parts import Figure, Panel, Section
+from effunet.evaluation.report import Report, most_confused
+from effunet.evaluation.table import percent
+from effunet.infer import Way, predict_decided
+from effunet.labels import LabelMap
+from effunet.metrics.boundary import IOU_SHARE, band, reach
+from effunet.metrics.regions import suspect_pixels
+from effunet.metrics.tally import Counts
+from effunet.pictures.errors import class_errors, confidence_map, crop_around, error_map
+from effunet.pictures.overlay import overlay, shown_image
+from effunet.segmenter import Segmenter
+
+WORST, PAIRS, SUSPECTS = 6, 6, 6
+"""Figures of each section."""
+
+KEPT = 4
+"""Images whose prediction is kept while several figures are drawn of them."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """One image with its truth and what was predicted."""
+
+    name: str
+    image: UInt8[ndarray, "H W C"]
+    truth: UInt8[ndarray, "H W"]
+    predicted: UInt8[ndarray, "H W"]
+    confidence: Float32[ndarray, "H W"]
+    labels: LabelMap
+
+    @property
+    def near(self) -> int:
+        """Distance in pixels up to which a place counts as near a boundary."""
+        return reach(*self.truth.shape, IOU_SHARE)
+
+    def panels(self, window: tuple[slice, slice]) -> tuple[Panel, ...]:
+        """Image, truth and prediction within a window."""
+        image, truth, predicted = (
+            array[window] for array in (self.image, self.truth, self.predicted)
+        )
+        return (
+            Panel("image", shown_image(image), smooth=True),
+            Panel("truth", overlay(image, truth, self.labels, 0.7), smooth=True),
+            Panel("prediction", overlay(image, predicted, self.labels, 0.7), smooth=True),
+        )
+
+
+def sections(
+    report: Report, segmenter: Segmenter, dataset: Dataset, way: Way | None = None
+) -> list[Section]:
+    """The sections of figures of a report whose regions were counted."""
+    counts = report.counts
+    if counts is None or counts.regions is None:
+        raise ValueError("figures need a report with regions: evaluate(..., regions=True)")
+
+    @lru_cache(KEPT)
+    def look(index: int) -> Look:
+        sample = dataset[index]
+        predicted, confidence = predict_decided(segmenter, sample.image, way or Way())
+        arrays = predicted.cpu().numpy(), confidence.cpu().numpy()
+        return Look(sample.name, sample.image, sample.mask, *arrays, segmenter.labels)
+
+    found = [_worst(counts, look), _confused(counts, look), _suspects(counts, look)]
+    return [section for section in found if section.figures]
+
+
+def _worst(counts: Counts, look: Callable[[int], Look]) -> Section:
+    scores = counts.rows.image_scores(counts.table)
+    order = np.argsort(scores, kind="stable")  # NaN, an image without a score, comes last
+    figures: list[Figure] = []
+    for place in order[: min(WORST, int(np.isfinite(scores).sum()))].tolist():
+        seen = look(int(counts.images[place]))
+        hits, true, predicted = counts.rows.areas(counts.table[place])
+        wrong = true + predicted - 2 * hits
+        index = int(np.argmax(wrong))
+        name = seen.labels.names[index]
+        everything = seen.truth.shape
+        window = (slice(0, everything[0]), slice(0, everything[1]))
+        edge = band(seen.truth, seen.near)
+        figures.append(
+            Figure(
+                seen.name,
+                f"mIoU of this image {percent(float(scores[place]))}; most errors have to do with "
+                f"{name}: {int(true[index] - hits[index]):,} pixels missed, "
+                f"{int(predicted[index] - hits[index]):,} seen where it is not",
+                (
+                    *seen.panels(window),
+                    Panel(
+                        "errors",
+                        error_map(seen.truth, seen.predicted, edge, seen.image),
+                        smooth=False,
+                    ),
+                    Panel(
+                        f"errors of {name}",
+                        class_errors(seen.truth, seen.predicted, index, seen.image),
+                        smooth=False,
+                    ),
+                    Panel("confidence", confidence_map(seen.confidence), smooth=False),
+                ),
+            )
+        )
+    return Section(
+        "worst",
+        "Worst images",
+        "The images with the lowest mIoU of their own. Errors away from any boundary are mistakes; "
+        "those in the band along a boundary are often no more than an unsure outline.",
+        tuple(figures),
+    )
+
+
+def _confused(counts: Counts, look: Callable[[int], Look]) -> Section:
+    assert counts.regions is not None
+    figures: list[Figure] = []
+    for truth, predicted in most_confused(counts, PAIRS):
+        seen = look(int(counts.regions.examples[truth, predicted]))
+        names = seen.labels.names
+        pixels = int(counts.confusion[truth, predicted])
+        share = pixels / int(counts.confusion[truth].sum())
+        wrong = (seen.truth == truth) & (seen.predicted == predicted)
+        figures.append(
+            Figure(
+                f"{names[truth]} taken for {names[predicted]}",
+                f"{pixels:,} pixels of the split, {percent(share)} of {names[truth]}; "
+                f"here in {seen.name}",
+                _closer(seen, wrong),
+            )
+        )
+    return Section(
+        "confused",
+        "Most confused classes",
+        "The pairs with the most wrong pixels, each where it is worst. Where both names fit what "
+        "the image shows, the classes' definitions want a look before the network does.",
+        tuple(figures),
+    )
+
+
+def _suspects(counts: Counts, look: Callable[[int], Look]) -> Section:
+    assert counts.regions is not None
+    suspects = counts.regions.suspects
+    figures: list[Figure] = []
+    for index in np.argsort(-suspects, kind="stable")[:SUSPECTS].tolist():
+        if not suspects[index]:
+            break
+        seen = look(index)
+        doubtful = suspect_pixels(seen.truth, seen.predicted, seen.confidence, seen.near)
+        largest = _largest(doubtful)
+        truth, predicted = (
+            seen.labels.names[int(np.bincount(mask[largest]).argmax())]
+            for mask in (seen.truth, seen.predicted)
+        )
+        sure = float(seen.confidence[largest].mean())
+        figures.append(
+            Figure(
+                seen.name,
+                f"labelled {truth}, predicted {predicted} with {percent(sure)} confidence on "
+                f"{int(largest.sum()):,} pixels",
+                _closer(seen, largest),
+            )
+        )
+    return Section(
+        "suspects",
+        "Labels to check",
+        "Regions away from any boundary where the network contradicts the truth with at least 95 % "
+        "confidence: either a mistake that it is sure of, or a wrong label.",
+        tuple(figures),
+    )
+
+
+def _closer(seen: Look, wrong: Bool[ndarray, "H W"]) -> tuple[Panel, ...]:
+    """A window round the largest connected region of these pixels, and the pixels in it."""
+    rows, columns = (np.flatnonzero(_largest(wrong).any(axis)) for axis in (1, 0))
+    place = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+    window = crop_around(place, seen.truth.shape)
+    nowhere = np.zeros(seen.truth.shape, bool)
+    marked = np.where(wrong, seen.predicted, seen.truth)
+    drawn = error_map(seen.truth, marked, nowhere, seen.image)
+    return (*seen.panels(window), Panel("these errors", drawn[window], smooth=False))
+
+
+def _largest(mask: Bool[ndarray, "H W"]) -> Bool[ndarray, "H W"]:
+    """The largest of the connected regions; the mask holds one."""
+    _, regions, facts, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    return regions == 1 + int(np.argmax(facts[1:, cv2.CC_STAT_AREA]))

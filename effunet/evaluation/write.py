@@ -1,0 +1,71 @@
+"""A report as files: metrics.json, predictions.png, and index.html with everything inside."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from effunet import artifact
+from effunet.data.dataset import Dataset
+from effunet.evaluation.compare import Comparison
+from effunet.evaluation.failures import sections
+from effunet.evaluation.page.page import comparison as comparison_page
+from effunet.evaluation.page.page import page
+from effunet.evaluation.report import Report
+from effunet.infer import Way, predict_mask
+from effunet.pictures.palettes import png
+from effunet.pictures.sheet import Row, sheet
+from effunet.segmenter import Segmenter
+
+PICTURED = 5
+"""Images on predictions.png, spread evenly over those that were counted."""
+
+
+def write_report(
+    folder: Path, report: Report, segmenter: Segmenter, dataset: Dataset, way: Way, model: str
+) -> None:
+    """Write a report whose regions were counted; the folder is made if need be.
+
+    Args:
+        folder: gets metrics.json, predictions.png and index.html.
+        report: of `segmenter` on `dataset`, predicted in this `way`.
+        segmenter: predicts once more what is drawn.
+        dataset: gives the images.
+        way: as the report's.
+        model: the segmenter's file, for the report to name.
+    """
+    facts = report.to_plain() | {
+        "model": model,
+        "library": artifact.library(),
+        "parameters": segmenter.to_plain()["parameters"],
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_json(folder, facts)
+    picture = sheet(_rows(report, segmenter, dataset, way), segmenter.labels)
+    artifact.write(folder / "predictions.png", png(picture))
+    found = sections(report, segmenter, dataset, way)
+    artifact.write(folder / "index.html", page(facts, found).encode())
+
+
+def write_comparison(folder: Path, comparison: Comparison) -> None:
+    """Write metrics.json and index.html of several segmenters beside their own folders."""
+    facts = comparison.to_plain()
+    _write_json(folder, facts)
+    artifact.write(folder / "index.html", comparison_page(facts).encode())
+
+
+def _write_json(folder: Path, facts: Mapping[str, Any]) -> None:
+    text = json.dumps(facts, indent=1, allow_nan=False, ensure_ascii=False)
+    artifact.write(folder / "metrics.json", (text + "\n").encode())
+
+
+def _rows(report: Report, segmenter: Segmenter, dataset: Dataset, way: Way) -> list[Row]:
+    assert report.counts is not None
+    images = report.counts.images.tolist()
+    places = sorted({place * len(images) // PICTURED for place in range(PICTURED)})
+    rows: list[Row] = []
+    for index in dict.fromkeys(images[place] for place in places):
+        sample = dataset[index]
+        predicted = predict_mask(segmenter, sample.image, way).cpu().numpy()
+        rows.append(Row(sample.name, sample.image, sample.mask, predicted))
+    return rows
