@@ -10,6 +10,7 @@ from argparse import Namespace
 from effunet import artifact, processes
 from effunet.commands.outputs import prepare_folder
 from effunet.commands.terminal import console, progress, shown
+from effunet.commands.way import way_of
 
 PICTURED = 5
 """Images on the sheet, spread evenly over the split."""
@@ -41,9 +42,9 @@ def _run(arguments: Namespace) -> int:
     check_fit(segmenter, dataset)
     if arguments.out and processes.is_first():
         prepare_folder(arguments.out)
-    tile, flip = arguments.tile, arguments.flip
+    way = way_of(arguments)
     with progress(f"{dataset.name} {dataset.split}", shows=processes.is_first()) as tell:
-        report = evaluate(segmenter, dataset, tile=tile, flip=flip, progress=tell)
+        report = evaluate(segmenter, dataset, way=way, progress=tell)
     if not processes.is_first():
         return 0
 
@@ -59,7 +60,7 @@ def _run(arguments: Namespace) -> int:
         rows: list[Row] = []
         for index in sorted({i * len(dataset) // PICTURED for i in range(PICTURED)}):
             sample = dataset[index]
-            predicted = predict_mask(segmenter, sample.image, tile=tile, flip=flip).cpu().numpy()
+            predicted = predict_mask(segmenter, sample.image, way).cpu().numpy()
             rows.append(Row(sample.name, sample.image, sample.mask, predicted))
         picture = arguments.out / "predictions.png"
         artifact.write(picture, png(sheet(rows, segmenter.labels)))

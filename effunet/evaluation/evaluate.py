@@ -13,7 +13,7 @@ from effunet import processes
 from effunet.data.dataset import Dataset, Sample
 from effunet.errors import DataError, ModelError
 from effunet.evaluation.report import Report
-from effunet.infer import predict_mask
+from effunet.infer import WHOLE, Way, predict_mask
 from effunet.metrics.confusion import ConfusionMatrix
 from effunet.segmenter import Segmenter
 
@@ -24,8 +24,7 @@ def evaluate(
     segmenter: Segmenter,
     dataset: Dataset,
     *,
-    tile: int | None = None,
-    flip: bool = False,
+    way: Way = WHOLE,
     progress: Callable[[int, int], None] | None = None,
 ) -> Report:
     """Predict every image at its own size and count every pixel whose truth is known.
@@ -37,8 +36,7 @@ def evaluate(
     Args:
         segmenter: its classes must be the dataset's, by name and order.
         dataset: one split.
-        tile: predict in tiles of this size (`effunet.infer`); None: whole images.
-        flip: average with the mirrored image.
+        way: how each image is predicted; the default: whole, once.
         progress: called after each image with (images done, all images) of this process.
 
     Raises:
@@ -50,7 +48,7 @@ def evaluate(
     matrix, done = ConfusionMatrix(len(segmenter.labels)).to(segmenter.device), 0
     with processes.together() as fault_elsewhere:
         for sample in _one_ahead(dataset, mine):
-            prediction = predict_mask(segmenter, sample.image, tile=tile, flip=flip)
+            prediction = predict_mask(segmenter, sample.image, way)
             truth = torch.from_numpy(sample.mask).to(segmenter.device)
             matrix.update(prediction[None], truth[None])
             done += 1
@@ -65,14 +63,13 @@ def evaluate(
         )
     # The state itself: compute() would gather it by a way of torchmetrics' own.
     images, *cells = processes.add_up([done, *matrix.matrix.flatten().tolist()])
-    how = f"tiles of {tile} pixels" if tile else "whole images"
     report = Report.from_matrix(
         torch.tensor(cells).view_as(matrix.matrix),
         segmenter.labels,
         images=images,
         dataset=dataset.name,
         split=dataset.split,
-        how=how + (", with the mirrored image" if flip else ""),
+        how=way.describe(),
         scored=dataset.scored,
     )
     if report.pixels == 0:
