@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from effunet import processes
-from effunet.commands import data
+from effunet.commands import data, way
 from effunet.commands.layouts import LAYOUTS
 from effunet.errors import told
 from effunet.model.lineages import LINEAGES
@@ -234,7 +234,7 @@ def _add_debug(parser: argparse.ArgumentParser) -> None:
 def _add_inference(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tile",
-        type=_tile,
+        type=way.tile,
         metavar="N",
         help="work in overlapping tiles of N x N pixels (a multiple of 32), for less memory",
     )
@@ -242,23 +242,17 @@ def _add_inference(parser: argparse.ArgumentParser) -> None:
         "--flip", action="store_true", help="average with the mirrored image: twice the time"
     )
     parser.add_argument(
+        "--scales",
+        type=way.scales,
+        metavar="S,S,...",
+        help="average over looks at these scales, like 0.75,1,1.25; scale S takes S x S the time",
+    )
+    parser.add_argument(
         "--device",
         choices=("auto", "cpu", "cuda"),
         default="auto",
         help="default: auto, which is cuda where there is one",
     )
-
-
-def _tile(text: str) -> int:
-    from effunet.infer import check_tile  # which takes torch: only where a tile is asked for
-
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"a number of pixels, got {text!r}")
-    try:
-        check_tile(int(text))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-    return int(text)
 
 
 if __name__ == "__main__":

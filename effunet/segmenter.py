@@ -23,6 +23,7 @@ from torch import Tensor
 
 from effunet import artifact, pictures
 from effunet.artifact import read_header
+from effunet.calibration import Calibration
 from effunet.data.files.images import read_image
 from effunet.data.files.pixels import Pixels
 from effunet.errors import ModelError, ResourceError
@@ -43,12 +44,12 @@ class Prediction:
     image: UInt8[ndarray, "H W C"]
     probabilities: Float[ndarray, "K H W"]  # of each class; they sum to 1 at every pixel
     labels: LabelMap
+    threshold: float | None = None  # of the segmenter's calibration
 
     @cached_property
     def mask(self) -> UInt8[ndarray, "H W"]:
-        """The index of the most probable class, 0..K-1."""
-        # The index that max gives with the value comes five times sooner than argmax on a CPU.
-        return torch.from_numpy(self.probabilities).max(0)[1].to(torch.uint8).numpy()
+        """The index of the class that is named, 0..K-1: the most probable, or by the threshold."""
+        return _decided(torch.from_numpy(self.probabilities), self.threshold)[0].numpy()
 
     def overlay(self, alpha: float = 0.5) -> UInt8[ndarray, "H W 3"]:
         """The class colours laid over the image, with the colours' share alpha in 0..1."""
@@ -68,8 +69,12 @@ class Segmenter:
             labels: one class for each of the network's.
             metadata: facts that only a training knows, plain JSON: `dataset` (its name),
                 `training_size` ([height, width]), `pixel_ranges` (the value_range of its images,
-                a list of pairs; absent: the usual 8 and 16 bit), `scores`. What follows from the
-                network and the labels is derived, and added by `to_plain`.
+                a list of pairs; absent: the usual 8 and 16 bit), `scores`, `calibration` (see
+                `calibrated`). What follows from the network and the labels is derived, and added
+                by `to_plain`.
+
+        Raises:
+            ValueError: another number of labels than of classes, or a calibration that is none.
         """
         if len(labels) != network.plan.classes:
             raise ValueError(
@@ -78,11 +83,18 @@ class Segmenter:
         self.network = network
         self.labels = labels
         self.metadata = dict(metadata or {})
+        _ = self.calibration  # refused here, not at the first image
 
     def __call__(self, image: Picture) -> Prediction:
         """Segment one whole image; `effunet.infer` does it in tiles or with a mirrored twin."""
         array = self.as_array(image)
-        return Prediction(array, self.probabilities(array).cpu().numpy(), self.labels)
+        return self.prediction(array, self.probabilities(array).cpu().numpy())
+
+    def prediction(
+        self, image: UInt8[ndarray, "H W C"], probabilities: Float[ndarray, "K H W"]
+    ) -> Prediction:
+        """What this segmenter says of an image, given its probabilities."""
+        return Prediction(image, probabilities, self.labels, self.calibration.threshold)
 
     @property
     def channels(self) -> int:
@@ -100,16 +112,52 @@ class Segmenter:
         """Where the weights lie, and so where the work is done."""
         return next(self.network.parameters()).device
 
+    @property
+    def calibration(self) -> Calibration:
+        """The temperature and threshold that were fitted for it; the neutral ones otherwise."""
+        return Calibration.from_plain(self.metadata.get("calibration"), len(self.labels))
+
+    def calibrated(
+        self, temperature: float, threshold: float | None = None, **facts: Any
+    ) -> "Segmenter":
+        """The same network, shared, with these; they replace those that it has.
+
+        Args:
+            temperature: divides the logits, 0.01..100.
+            threshold: for two classes: the probability of class 1 from which on it is named.
+            facts: where both are from, plain JSON: `dataset`, `split`, `images` (their number).
+
+        Raises:
+            ValueError: out of range, or a threshold for other than two classes.
+        """
+        entry = {**facts, "temperature": temperature, "threshold": threshold}
+        return Segmenter(self.network, self.labels, {**self.metadata, "calibration": entry})
+
+    def decide(self, probabilities: Float[Tensor, "K h w"]) -> UInt8[Tensor, "h w"]:
+        """The class index that is named at each pixel, 0..K-1."""
+        return self.decided(probabilities)[0]
+
+    def decided(
+        self, probabilities: Float[Tensor, "K h w"]
+    ) -> tuple[UInt8[Tensor, "h w"], Float[Tensor, "h w"]]:
+        """The class index that is named at each pixel, and the probability of that class."""
+        return _decided(probabilities, self.calibration.threshold)
+
     @torch.inference_mode()
     def probabilities(self, image: UInt8[ndarray, "H W C"]) -> Float[Tensor, "K H W"]:
-        """Probabilities of the classes, on the segmenter's device; the one way to the network."""
+        """Probabilities of the classes, on the segmenter's device; the one way to the network.
+
+        With the temperature of the calibration: softmax(logits / temperature).
+        """
         self.network.eval()
         # A copy, for torch takes no mirrored view and warns of a read-only one (from Pillow, say).
         pixels = torch.from_numpy(np.array(image, order="C")).to(self.device)
         # As a batch before its axes are turned: only so torch sees channels_last memory, in which
         # the training validates, and computes the same bits (and does it faster).
         batch = pixels.view(1, *image.shape).permute(0, 3, 1, 2)
-        return self.network(batch)[0].softmax(0)
+        logits = self.network(batch)[0]
+        temperature = self.calibration.temperature
+        return (logits if temperature == 1 else logits / temperature).softmax(0)
 
     def as_array(self, image: Picture) -> UInt8[ndarray, "H W C"]:
         """Any kind of image as the array that the network takes; grey becomes RGB if it must.
@@ -202,7 +250,25 @@ class Segmenter:
                     "the training diverged: take an earlier segmenter"
                 )
         network.load_state_dict(weights)
-        return cls(network.eval().to(place), labels, header.metadata)
+        try:
+            return cls(network.eval().to(place), labels, header.metadata)
+        except ValueError as error:
+            raise ModelError(
+                f"{header.path} has a damaged calibration: {error}; calibrate it anew"
+            ) from error
+
+
+def _decided(
+    probabilities: Float[Tensor, "K h w"], threshold: float | None
+) -> tuple[UInt8[Tensor, "h w"], Float[Tensor, "h w"]]:
+    """The one place where probabilities become classes."""
+    if threshold is None:
+        # The index that max gives with the value comes five times sooner than argmax on a CPU.
+        confidence, index = probabilities.max(0)
+        return index.to(torch.uint8), confidence
+    first, second = probabilities
+    named = second >= threshold
+    return named.to(torch.uint8), torch.where(named, second, first)
 
 
 def _pixels(image: Pillow.Image, channels: int) -> UInt8[ndarray, "H W C"]:

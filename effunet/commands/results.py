@@ -5,8 +5,9 @@ from argparse import Namespace
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float16, Int
+from jaxtyping import Float16, Int, UInt8
 from numpy import ndarray
+from PIL import Image
 
 from effunet import artifact
 from effunet.commands.outputs import (
@@ -18,6 +19,7 @@ from effunet.commands.outputs import (
     Job,
 )
 from effunet.commands.submission import Submission
+from effunet.commands.way import way_of
 from effunet.data.files.georeference import (
     Georeference,
     gaps,
@@ -25,7 +27,7 @@ from effunet.data.files.georeference import (
     probabilities_tiff,
     read_georeference,
 )
-from effunet.infer import predict, predict_mask
+from effunet.infer import Way, blocks, predict_mask
 from effunet.labels import IGNORE, LabelMap
 from effunet.pictures import mask_png, overlay, palette, png
 from effunet.segmenter import Segmenter
@@ -49,18 +51,15 @@ def write_results(
     image = segmenter.as_array(job.image)
     place = None if submission else read_georeference(job.image)
     empty = None if place is None else gaps(job.image, place)
-    files: dict[str, bytes] = {}
+    way, files = way_of(arguments), dict[str, bytes]()
     if arguments.probabilities:
-        prediction = predict(segmenter, image, tile=arguments.tile, flip=arguments.flip)
-        mask = prediction.mask
-        probabilities = prediction.probabilities.astype(np.float16)
+        mask, probabilities = _predicted(segmenter, image, way)
         if empty is not None:
             probabilities[:, empty] = np.nan
         ending = PROBABILITIES if place is None else GEO_PROBABILITIES
         files[ending] = _probabilities(probabilities, segmenter.labels, place)
     else:
-        mask = predict_mask(segmenter, image, tile=arguments.tile, flip=arguments.flip)
-        mask = mask.cpu().numpy()
+        mask = predict_mask(segmenter, image, way).cpu().numpy()
     if empty is not None:
         mask[empty] = IGNORE
     if submission is not None:
@@ -74,7 +73,22 @@ def write_results(
     job.stem.parent.mkdir(parents=True, exist_ok=True)
     for ending, content in files.items():
         artifact.write(job.result(ending), content)
-    return Written(np.bincount(mask.reshape(-1), minlength=256), place is not None)
+    # Pillow counts where the values lie; bincount would first write each with eight bytes.
+    pixels = np.array(Image.fromarray(mask).histogram(), np.int64)
+    return Written(pixels, place is not None)
+
+
+def _predicted(
+    segmenter: Segmenter, image: UInt8[ndarray, "H W C"], way: Way
+) -> tuple[UInt8[ndarray, "H W"], Float16[ndarray, "K H W"]]:
+    """Classes, decided at full precision, and the probabilities as they are written."""
+    size = image.shape[:2]
+    mask = np.empty(size, np.uint8)
+    probabilities = np.empty((len(segmenter.labels), *size), np.float16)
+    for rows, columns, part in blocks(segmenter, image, way):
+        mask[rows, columns] = segmenter.decide(part).cpu().numpy()
+        probabilities[:, rows, columns] = part.cpu().numpy()
+    return mask, probabilities
 
 
 def _probabilities(

@@ -17,7 +17,7 @@ from effunet.data.dataset import Dataset, Sample
 from effunet.errors import DataError, ModelError
 from effunet.evaluation.evaluate import evaluate
 from effunet.evaluation.report import Report
-from effunet.infer import predict
+from effunet.infer import Way, predict
 from effunet.labels import IGNORE, LabelClass, LabelMap
 from effunet.metrics.confusion import ConfusionMatrix
 
@@ -50,24 +50,26 @@ class Made(Dataset):
         return Sample(image, mask, self.ids[index])
 
 
-def _counted(dataset: Dataset, **how: object) -> np.ndarray:
+def _counted(dataset: Dataset, way: Way) -> np.ndarray:
     """The confusion matrix by a plain loop over pixels."""
     segmenter = tiny_segmenter()
     matrix = np.zeros((3, 3), np.int64)
     for index in range(len(dataset)):
         sample = dataset[index]
-        predicted = predict(segmenter, sample.image, **how).probabilities.argmax(0)  # type: ignore[arg-type]
+        predicted = predict(segmenter, sample.image, way).probabilities.argmax(0)
         for truth, guess in zip(sample.mask.flat, predicted.flat, strict=True):
             if truth != 255:
                 matrix[truth, guess] += 1
     return matrix
 
 
-@pytest.mark.parametrize("how", [{}, {"flip": True}, {"tile": 64}, {"tile": 64, "flip": True}])
-def test_an_evaluation_equals_an_independent_count(how: dict[str, int]) -> None:
+@pytest.mark.parametrize(
+    "way", [Way(), Way(flip=True), Way(tile=64), Way(64, flip=True, scales=(0.5, 1.0))]
+)
+def test_an_evaluation_equals_an_independent_count(way: Way) -> None:
     dataset = Made((*SIZES, (100, 90)))
-    expected = _counted(dataset, **how)
-    report = evaluate(tiny_segmenter(), dataset, **how)  # type: ignore[arg-type]
+    expected = _counted(dataset, way)
+    report = evaluate(tiny_segmenter(), dataset, way=way)
     assert np.array_equal(report.scores.confusion, expected)
     hits = np.diag(expected)
     ious = hits / (expected.sum(0) + expected.sum(1) - hits)
