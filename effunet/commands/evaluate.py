@@ -34,7 +34,8 @@ def _run(arguments: Namespace) -> int:
 
     from effunet.evaluation.evaluate import check_fit, evaluate
     from effunet.infer import predict_mask
-    from effunet.pictures import Row, png, sheet
+    from effunet.pictures.palettes import png
+    from effunet.pictures.sheet import Row, sheet
     from effunet.segmenter import Segmenter
 
     segmenter = Segmenter.load(arguments.model, processes.device(arguments.device))

@@ -27,7 +27,8 @@ from effunet.data.files.georeference import (
 )
 from effunet.infer import predict, predict_mask
 from effunet.labels import IGNORE, LabelMap
-from effunet.pictures import mask_png, overlay, palette, png
+from effunet.pictures.overlay import overlay
+from effunet.pictures.palettes import mask_png, palette, png
 from effunet.segmenter import Segmenter
 
 
