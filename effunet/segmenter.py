@@ -21,7 +21,7 @@ from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from effunet import artifact, pictures
+from effunet import artifact
 from effunet.artifact import read_header
 from effunet.calibration import Calibration
 from effunet.data.files.images import read_image
@@ -30,6 +30,7 @@ from effunet.errors import ModelError, ResourceError
 from effunet.labels import LabelMap
 from effunet.model.kinds import Network
 from effunet.model.stored import derived, described
+from effunet.pictures.overlay import overlay
 
 __all__ = ["Picture", "Prediction", "Segmenter", "read_header"]
 
@@ -53,7 +54,7 @@ class Prediction:
 
     def overlay(self, alpha: float = 0.5) -> UInt8[ndarray, "H W 3"]:
         """The class colours laid over the image, with the colours' share alpha in 0..1."""
-        return pictures.overlay(self.image, self.mask, self.labels, alpha)
+        return overlay(self.image, self.mask, self.labels, alpha)
 
 
 class Segmenter:

@@ -29,7 +29,8 @@ from effunet.data.files.georeference import (
 )
 from effunet.infer import Way, blocks, predict_mask
 from effunet.labels import IGNORE, LabelMap
-from effunet.pictures import mask_png, overlay, palette, png
+from effunet.pictures.overlay import overlay
+from effunet.pictures.palettes import mask_png, palette, png
 from effunet.segmenter import Segmenter
 
 

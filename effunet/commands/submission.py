@@ -23,7 +23,7 @@ from effunet.data.files.opening import read_size
 from effunet.data.sources.listing import shorten
 from effunet.errors import DataError, EffunetError, ModelError, ResourceError, UsageError
 from effunet.labels import LabelMap, default_color
-from effunet.pictures import palette_png, png
+from effunet.pictures.palettes import palette_png, png
 
 NAMED = 6
 """Names in a message, before it ends in a number."""

@@ -16,7 +16,7 @@ from effunet.data.check.twins import shared_images
 from effunet.data.dataset import Dataset
 from effunet.data.sources.folder import FileDataset
 from effunet.errors import DataError
-from effunet.pictures import png
+from effunet.pictures.palettes import png
 
 DESCRIPTION = "classes: [a, b, c]\nignore: [255]\n"
 

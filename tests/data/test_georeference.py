@@ -21,7 +21,7 @@ from effunet.data.files.georeference import (
     read_georeference,
 )
 from effunet.errors import DataError
-from effunet.pictures import palette
+from effunet.pictures.palettes import palette
 
 HEIGHT, WIDTH = 40, 56
 

@@ -10,7 +10,7 @@ from effunet.commands.terminal import console, progress, shown
 from effunet.data.augment.augment import Augment
 from effunet.data.catalog import open_dataset
 from effunet.data.loading.sampling import sample_seed
-from effunet.pictures import png
+from effunet.pictures.palettes import png
 
 
 def run(arguments: Namespace) -> int:

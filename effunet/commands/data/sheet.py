@@ -9,15 +9,8 @@ from numpy import ndarray
 from PIL import Image, ImageDraw, ImageFont
 
 from effunet.labels import IGNORE, LabelMap
-from effunet.pictures import (
-    INK,
-    LEGEND_LINE,
-    PAPER,
-    QUIET,
-    legend_places,
-    shortened,
-    shown_image,
-)
+from effunet.pictures.legends import INK, LEGEND_LINE, PAPER, QUIET, legend_places, shortened
+from effunet.pictures.overlay import shown_image
 
 MARGIN, GAP, CAPTION = 20, 10, 22
 """Pixels: round the sheet, between panels, a line of small text."""

@@ -6,7 +6,7 @@ from types import TracebackType
 
 import numpy as np
 
-from effunet.pictures import sheet
+from effunet.pictures.sheet import sheet
 from effunet.training.config.read import to_plain
 from effunet.training.output.loggers import Loggers, open_loggers
 from effunet.training.output.progress import Watch

@@ -26,7 +26,9 @@ from effunet.data.sources.mixture import Mixture, parts_of
 from effunet.errors import DataError, EffunetError
 from effunet.evaluation.report import Report
 from effunet.infer import predict_mask
-from effunet.pictures import Row, curves, png, sheet
+from effunet.pictures.curves import curves
+from effunet.pictures.palettes import png
+from effunet.pictures.sheet import Row, sheet
 from effunet.processes import add_up
 from effunet.segmenter import Segmenter
 from effunet.training.config.schema import Config

@@ -1,0 +1,1 @@
+"""Pictures for people: plain arrays come in; nothing here knows torch."""
