@@ -5,7 +5,6 @@ the map; IGNORE marks pixels whose truth is unknown. The map travels inside a se
 (to_plain, from_plain).
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import zip_longest
@@ -15,16 +14,16 @@ import numpy as np
 from jaxtyping import Bool, Int64, Integer, UInt8
 
 from effunet.errors import DataError
-from effunet.plain import read_table, read_text
+from effunet.label_class import LabelClass, read_class
+from effunet.plain import read_table
 from effunet.values import (
-    Color,
     RawValue,
     UnknownValues,
-    default_color,
+    counted,
     describe_unknown,
+    first_of,
     jsonable,
     packed,
-    read_value,
     read_values,
     show_value,
 )
@@ -38,15 +37,6 @@ RawMask = Integer[np.ndarray, "H W"] | ColorMask
 
 # Below every integer that a mask can hold: a first key that nothing equals, so no table is empty.
 _NO_VALUE = np.iinfo(np.int64).min
-
-
-@dataclass(frozen=True)
-class LabelClass:
-    """One class: its name, the colour it is drawn in, and the raw values that mean it."""
-
-    name: str
-    color: Color
-    values: tuple[RawValue, ...]
 
 
 @dataclass(frozen=True)
@@ -73,6 +63,12 @@ class LabelMap:
                 raise ValueError(f"two classes are named {label.name!r}: rename or merge them")
             if not label.values:
                 raise ValueError(f"class {label.name!r} has no raw values: list at least one")
+        groupless = [label.name for label in self.classes if label.category is None]
+        if 0 < len(groupless) < len(self.classes):
+            raise ValueError(
+                f"class {groupless[0]!r} has no category and others have one: a pixel taken for it "
+                "would be an error of no category; give each class one, or none"
+            )
         owners: dict[RawValue, str] = {}
         for owner, values in [*((c.name, c.values) for c in self.classes), ("ignore", self.ignore)]:
             for value in values:
@@ -90,6 +86,15 @@ class LabelMap:
     def names(self) -> tuple[str, ...]:
         """The class names in index order."""
         return tuple(c.name for c in self.classes)
+
+    @property
+    def categories(self) -> dict[str, tuple[int, ...]]:
+        """The class indices of each category, in order of appearance; empty where none is given."""
+        groups: dict[str, tuple[int, ...]] = {}
+        for index, label in enumerate(self.classes):
+            if label.category is not None:
+                groups[label.category] = (*groups.get(label.category, ()), index)
+        return groups
 
     @cached_property
     def palette(self) -> UInt8[np.ndarray, "K 3"]:
@@ -121,14 +126,14 @@ class LabelMap:
         if self.rest == "ignore" or known.all():
             return indices
         if self.rest == "error":
-            unknown = _counted(raw[~known])
+            unknown = counted(raw[~known])
             raise UnknownValues(describe_unknown(unknown), unknown)
         indices[~known] = self._nearest(raw[~known])
         return indices
 
     def unknown(self, raw: RawMask) -> dict[RawValue, int]:
         """Pixels of each raw value that stands nowhere in the map, whatever rest says."""
-        return _counted(raw[~self._looked_up(raw)[1]])
+        return counted(raw[~self._looked_up(raw)[1]])
 
     def meaning(self, text: str) -> int | None:
         """Class index of a text label, IGNORE where it is ignored; None where it is unknown."""
@@ -141,11 +146,11 @@ class LabelMap:
         Integers where every class has one, else colours.
         """
         for kind, white in ((int, IGNORE), (tuple, (IGNORE, IGNORE, IGNORE))):
-            firsts = [_first(c.values, kind) for c in self.classes]
+            firsts = [first_of(c.values, kind) for c in self.classes]
             if None not in firsts:
                 table = np.zeros((256, *np.shape(white)), np.int64)
                 table[: len(self)] = firsts
-                table[IGNORE] = _first(self.ignore, kind, white)
+                table[IGNORE] = first_of(self.ignore, kind, white)
                 bounds = np.min_scalar_type(table.min()), np.min_scalar_type(table.max())
                 return table.astype(np.result_type(*bounds))[mask]
         raise ValueError("some classes have only integers, others only colours: no common mask")
@@ -157,7 +162,10 @@ class LabelMap:
         return table[mask]
 
     def differences(self, other: "LabelMap") -> list[str]:
-        """One line for every index whose name is another one in other; empty when all agree."""
+        """One line for every index whose name is another one in other; empty when all agree.
+
+        Colours, raw values and categories may differ: they do not change what was learnt.
+        """
 
         def show(name: str | None) -> str:
             return "nothing" if name is None else repr(name)
@@ -170,6 +178,7 @@ class LabelMap:
         return {
             "classes": [
                 {"name": c.name, "color": list(c.color), "values": [jsonable(v) for v in c.values]}
+                | ({} if c.category is None else {"category": c.category})
                 for c in self.classes
             ],
             "ignore": [jsonable(v) for v in self.ignore],
@@ -190,7 +199,7 @@ class LabelMap:
         listed = table.get("classes")
         if not isinstance(listed, list) or not listed:
             raise DataError(f"{where}: classes must be a list with one entry per class")
-        classes = tuple(_read_class(entry, i, where) for i, entry in enumerate(listed))
+        classes = tuple(read_class(entry, i, where) for i, entry in enumerate(listed))
         ignore = read_values(table.get("ignore", []), f"{where}: ignore")
         rest = table.get("rest", "error")
         if rest not in ("error", "ignore", "nearest"):
@@ -263,28 +272,3 @@ class LabelMap:
     def _bytes(self) -> tuple[UInt8[np.ndarray, " 256"], Bool[np.ndarray, " 256"]]:
         """What is looked up for every byte: a table is several times faster than a search."""
         return self._look_up(np.arange(256), int)
-
-
-def _read_class(entry: Any, index: int, where: str) -> LabelClass:
-    if isinstance(entry, str):
-        entry = {"name": entry}
-    where = f"{where}: classes[{index}]"
-    table = read_table(entry, ("name", "color", "values"), where)
-    name = read_text(table, "name", where)
-    if not name:
-        raise DataError(f"{where}: the class needs a name")
-    color = read_value(table.get("color", list(default_color(index + 1))), f"{where}: color")
-    if not isinstance(color, tuple):
-        raise DataError(f"{where}: color must be [r, g, b], got {show_value(color)}")
-    return LabelClass(name, color, read_values(table.get("values", [index]), f"{where}: values"))
-
-
-def _counted(raw: Integer[np.ndarray, "N ..."]) -> dict[RawValue, int]:
-    """How often each value or colour stands in a row of them."""
-    values, counts = np.unique(raw, return_counts=True, axis=0)
-    plain: Iterable[Any] = map(tuple, values.tolist()) if raw.ndim == 2 else values.tolist()
-    return dict(zip(plain, counts.tolist(), strict=True))
-
-
-def _first(values: tuple[RawValue, ...], kind: type, otherwise: RawValue | None = None) -> Any:
-    return next((value for value in values if isinstance(value, kind)), otherwise)

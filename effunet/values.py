@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 import numpy as np
+from jaxtyping import Integer
 
 from effunet.errors import DataError
 from effunet.plain import is_whole
@@ -94,6 +95,18 @@ def default_color(index: int) -> Color:
     for bit in range(8):
         channels[bit % 3] |= (index >> bit & 1) << (7 - bit // 3)
     return channels[0], channels[1], channels[2]
+
+
+def counted(raw: Integer[np.ndarray, "N ..."]) -> dict[RawValue, int]:
+    """How often each integer (N) or colour (N 3) stands in a row of them."""
+    values, counts = np.unique(raw, return_counts=True, axis=0)
+    plain: Iterable[Any] = map(tuple, values.tolist()) if raw.ndim == 2 else values.tolist()
+    return dict(zip(plain, counts.tolist(), strict=True))
+
+
+def first_of(values: tuple[RawValue, ...], kind: type, otherwise: RawValue | None = None) -> Any:
+    """The first value of a kind: int, tuple (colour) or str."""
+    return next((value for value in values if isinstance(value, kind)), otherwise)
 
 
 def packed(red: Channel, green: Channel, blue: Channel) -> Channel:

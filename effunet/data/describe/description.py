@@ -70,7 +70,8 @@ class Description:
 
     where names the file that says so, for messages; notices are lines to show the user: what was
     taken for granted where no file says it. maps has, for a target dataset, what this one's class
-    names become there.
+    names become there. instance_sizes has the average pixels of an instance of each class whose
+    instances the files tell apart.
     """
 
     name: str
@@ -85,3 +86,4 @@ class Description:
     variants: tuple[str, ...] = ()
     maps: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
     facts: Facts = Facts()
+    instance_sizes: Mapping[str, float] = field(default_factory=dict[str, float])

@@ -2,6 +2,7 @@
 
     - {images: "{split}/images/*", masks: "{split}/masks/*"}      # masks of pixels
     - {images: "{split}/*_image.jpg", masks: "{split}/*_label.png", skip: "*_inst_label.png"}
+    - {images: "{split}/*_rgb.png", masks: "{split}/*_ids.png", instances: "{split}/*_things.png"}
     - {images: "{split}/*", shapes: "{split}/*.json", format: labelme}
     - {images: "train2017/*", shapes: "annotations/instances_{split}.json", format: coco}
     - {manifest: "{split}.csv", columns: {image: path, mask: label}}
@@ -11,7 +12,8 @@
 (none too); a `*` that ends a pattern of images or masks stands for a name without its extension,
 which may be that of any known image format. An image and a mask are a pair when their stars matched
 the same texts in the same order. Shapes without a star lie in one file for all images, which are
-found by the file names that it gives. Files whose name matches `skip` are left out.
+found by the file names that it gives. Files whose name matches `skip` are left out. `instances`
+are read for the instance-level IoU alone (effunet/metrics/instances.py), and need instance_sizes.
 
 Of shapes: `paint` says which of two lies above (file: the later one, area: the smaller one,
 classes: the one of the higher index); `crowd` what becomes of COCO's crowds (ignore, paint, skip);
@@ -38,6 +40,7 @@ class Masks:
     images: str
     masks: str
     skip: str = ""  # file names that are neither, though they match
+    instances: str = ""  # files that tell apart what is of one class; the same stars
 
 
 @dataclass(frozen=True)
@@ -106,13 +109,16 @@ def _read(plain: Any, where: str) -> Layout:
         )
     if "shapes" in keys:
         return _read_shapes(plain, where)
-    table = read_table(plain, ("images", "masks", "skip"), where)
+    table = read_table(plain, ("images", "masks", "skip", "instances"), where)
     images, masks = (_pattern(table, key, where) for key in ("images", "masks"))
     _check_stars("masks", images, masks, where)
     skip = read_text(table, "skip", where)
     if "/" in skip:
         raise DataError(f'{where}: skip is a file name such as "*_inst.png", got {skip!r}')
-    return Masks(images, masks, skip)
+    instances = _pattern(table, "instances", where) if "instances" in table else ""
+    if instances:
+        _check_stars("instances", images, instances, where)
+    return Masks(images, masks, skip, instances)
 
 
 def _read_shapes(plain: Any, where: str) -> Shapes:

@@ -6,6 +6,7 @@
       - {name: road, color: [128, 64, 128], values: [7]}       # integers in the mask files
       - {name: car, color: [0, 0, 142], values: [[0, 0, 142]]} # or colours
       - {name: sign, values: [19, 20, traffic light]}          # or labels of annotations
+      - {name: van, values: [9], category: vehicle}            # a group of classes: all, or none
     ignore: [0, 255]                    # raw values that are never counted
     rest: error                         # any other value: error (default), ignore, or nearest
     channels: 3                         # 3: RGB (default), 1: grey, any other: bands
@@ -19,6 +20,7 @@
       coarse: {classes: [...]}
     maps:                               # our classes -> those of another dataset, or ignore
       cityscapes: {Car: car, SignSymbol: ignore}
+    instance_sizes: {car: 12794.02}     # average pixels of an instance, if a layout has instances
     facts: {images: {train: 2975}, size: [1024, 2048]}         # as published
 
 Instead of layouts, roots and root_env a dataset may be made by a generator: `generator: street`,
@@ -41,7 +43,7 @@ from effunet.data.describe.description import (
     Files,
     Generated,
 )
-from effunet.data.describe.layouts import LAYOUTS, Shapes, read_layouts
+from effunet.data.describe.layouts import LAYOUTS, Masks, Shapes, read_layouts
 from effunet.data.describe.splits import SPLITS, read_splits
 from effunet.data.files.pixels import Pixels
 from effunet.errors import DataError
@@ -53,7 +55,7 @@ MOST_CHANNELS = 1024
 _LABELS = ("classes", "ignore", "rest")
 _FACTS = ("name", "title", "source", "licence", "splits", "variants", "maps", "facts")
 _PIXELS = ("channels", "value_range", "mean", "std")
-_FILES = ("layouts", "roots", "root_env")
+_FILES = ("layouts", "roots", "root_env", "instance_sizes")
 _GENERATED = ("generator", "size")
 _VARIED = (*_LABELS, *_PIXELS, *_FILES, "title", "source", "licence", "splits", "maps", "facts")
 
@@ -92,12 +94,12 @@ def read_description(file: Path, variant: str | None = None) -> Description:
         table |= _chosen(variants, variant, name, where)
         name = f"{name}:{variant}"
     labels = LabelMap.from_plain({k: table[k] for k in _LABELS if k in table}, where)
+    drawn = "generator" in table
+    origin = _read_generated(table, where) if drawn else _read_files(table, labels, where)
     return Description(
         name=name,
         labels=labels,
-        origin=_read_generated(table, where)
-        if "generator" in table
-        else _read_files(table, labels, where),
+        origin=origin,
         pixels=_read_pixels(table, where),
         title=read_text(table, "title", where),
         source=read_text(table, "source", where),
@@ -106,6 +108,7 @@ def read_description(file: Path, variant: str | None = None) -> Description:
         variants=tuple(variants),
         maps=_read_maps(table.get("maps", {}), labels, where),
         facts=_read_facts(table.get("facts", {}), where),
+        instance_sizes=_read_sizes(table.get("instance_sizes", {}), origin, labels, where),
     )
 
 
@@ -230,6 +233,25 @@ def _read_maps(plain: Any, labels: LabelMap, where: str) -> dict[str, dict[str, 
             name: read_text(table, name, f"{where}: maps: {target}") for name in table
         }
     return maps
+
+
+def _read_sizes(
+    plain: Any, origin: Files | Generated, labels: LabelMap, where: str
+) -> dict[str, float]:
+    sizes = read_table(plain, labels.names, f"{where}: instance_sizes")
+    for name, size in sizes.items():
+        if not _is_number(size) or size <= 0:
+            raise DataError(
+                f"{where}: instance_sizes: {name} must be the average pixels of an instance, "
+                f"got {size!r}"
+            )
+    layouts = origin.layouts if isinstance(origin, Files) else ()
+    named = any(isinstance(layout, Masks) and layout.instances for layout in layouts)
+    if named != bool(sizes):
+        has = "a layout has instances" if named else "there are instance_sizes"
+        lacks = "no instance_sizes" if named else "no layout with instances"
+        raise DataError(f"{where}: {has}, and {lacks}: write both or neither")
+    return {name: float(size) for name, size in sizes.items()}
 
 
 def _read_facts(plain: Any, where: str) -> Facts:

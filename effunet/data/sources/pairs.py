@@ -17,30 +17,32 @@ from effunet.data.sources.rows import Rows
 
 @dataclass(frozen=True)
 class Pair:
-    """An image, the file that its mask comes from, and the name that both share."""
+    """An image, the file that its mask comes from, and the name that both share.
+
+    instances is the file of its instances, for the pairs of a split that has all of these.
+    """
 
     name: str
     image: Path
     mask: Path
+    instances: Path | None = None
 
 
 class Pairs(Rows[Pair]):
     """A row of pairs, made anew whenever one is asked for; about the length of its names a pair."""
 
     def __init__(self, pairs: Sequence[Pair]) -> None:
-        self._folders = [_common_folder([str(pair.image) for pair in pairs])]
-        self._folders.append(_common_folder([str(pair.mask) for pair in pairs]))
-        skipped = [len(os.fsencode(folder)) for folder in self._folders]
-        entries = [
-            b"\0".join(
-                (
-                    os.fsencode(pair.name),
-                    os.fsencode(pair.image)[skipped[0] :],
-                    os.fsencode(pair.mask)[skipped[1] :],
-                )
-            )
-            for pair in pairs
-        ]
+        kinds = [[str(pair.image) for pair in pairs], [str(pair.mask) for pair in pairs]]
+        instances = [str(pair.instances) for pair in pairs if pair.instances is not None]
+        if instances and len(instances) == len(pairs):
+            kinds.append(instances)
+        self._folders = [_common_folder(files) for files in kinds]
+        names = [os.fsencode(pair.name) for pair in pairs]
+        ends = (
+            [os.fsencode(file)[len(os.fsencode(folder)) :] for file in files]
+            for files, folder in zip(kinds, self._folders, strict=True)
+        )
+        entries = [b"\0".join(entry) for entry in zip(names, *ends, strict=True)]
         self._text = b"".join(entries)
         ends = np.cumsum([0, *map(len, entries)], dtype=np.int64)
         self._ends = ends.astype(np.min_scalar_type(len(self._text)))
@@ -50,8 +52,14 @@ class Pairs(Rows[Pair]):
 
     def row(self, place: int) -> Pair:
         """One pair."""
-        name, image, mask = self.entry(place)
-        return Pair(name, Path(self._folders[0] + image), Path(self._folders[1] + mask))
+        name, *ends = self.entry(place)
+        files = (Path(folder + end) for folder, end in zip(self._folders, ends, strict=True))
+        return Pair(name, *files)
+
+    @property
+    def have_instances(self) -> bool:
+        """Whether each pair has a file of instances."""
+        return len(self._folders) == 3
 
     @property
     def nbytes(self) -> int:
@@ -64,7 +72,7 @@ class Pairs(Rows[Pair]):
         return Names(self)
 
     def entry(self, place: int) -> list[str]:
-        """Name, and the ends of the paths of image and mask."""
+        """Name, and the ends of the paths of image and mask, and of instances where all have it."""
         entry = self._text[int(self._ends[place]) : int(self._ends[place + 1])]
         return [os.fsdecode(part) for part in entry.split(b"\0")]
 
