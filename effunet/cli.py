@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import NoReturn
 
 from effunet import processes
-from effunet.commands import data, way
+from effunet.commands import data, evaluate
 from effunet.commands.layouts import LAYOUTS
+from effunet.commands.words import add_debug, add_inference, add_model
 from effunet.errors import told
 from effunet.model.lineages import LINEAGES
-
-MODEL = "segmenter.safetensors, or a run folder like runs/latest"
 
 
 def program(argv: Sequence[str] | None = None) -> NoReturn:
@@ -95,11 +94,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add_train(commands)
-    _add_evaluate(commands)
+    evaluate.add_parser(commands)
     _add_predict(commands)
     _add_info(commands)
     _add_import(commands)
-    data.add_parser(commands, _add_debug)
+    data.add_parser(commands, add_debug)
     return parser
 
 
@@ -114,33 +113,6 @@ def _add_train(commands: Commands) -> None:
     )
 
 
-def _add_evaluate(commands: Commands) -> None:
-    evaluate = commands.add_parser(
-        "evaluate",
-        help="measure a segmenter on a dataset: IoU of each class, mIoU",
-        description="Measure a segmenter on one split of a dataset, images and labels at their "
-        "own size, and print the IoU of each class and the mIoU.",
-    )
-    _add_model(evaluate)
-    evaluate.add_argument(
-        "--data",
-        required=True,
-        metavar="NAME_OR_DIR",
-        help="a folder name under data/, or a directory with a dataset.yaml; NAME:VARIANT for "
-        "another reading of it",
-    )
-    evaluate.add_argument("--root", type=Path, metavar="DIR", help="where the dataset's files lie")
-    evaluate.add_argument("--split", default="val", help="default: val")
-    evaluate.add_argument(
-        "--fold", type=int, metavar="K", help="fold to validate on, where dataset.yaml has folds"
-    )
-    evaluate.add_argument(
-        "--out", type=Path, metavar="DIR", help="write metrics.json and predictions.png here"
-    )
-    evaluate.add_argument("--json", action="store_true", help="print the metrics as JSON alone")
-    _add_inference(evaluate)
-
-
 def _add_predict(commands: Commands) -> None:
     predict = commands.add_parser(
         "predict",
@@ -149,7 +121,7 @@ def _add_predict(commands: Commands) -> None:
         "class indices, its palette the class colours. A folder's structure is kept. A GeoTIFF "
         "gives a palette TIFF with its georeference instead, 255 where it has no data.",
     )
-    _add_model(predict)
+    add_model(predict)
     predict.add_argument("images", nargs="+", type=Path, metavar="IMAGE_OR_DIR")
     predict.add_argument("--out", type=Path, required=True, metavar="DIR", help="made if need be")
     predict.add_argument(
@@ -170,7 +142,7 @@ def _add_predict(commands: Commands) -> None:
     predict.add_argument(
         "--strict", action="store_true", help="stop at the first image that cannot be read"
     )
-    _add_inference(predict)
+    add_inference(predict)
 
 
 def _add_info(commands: Commands) -> None:
@@ -179,7 +151,7 @@ def _add_info(commands: Commands) -> None:
         help="what a segmenter is: classes, network, input, scores",
         description="Tell what a segmenter file is, without loading its weights.",
     )
-    _add_model(info)
+    add_model(info)
     info.add_argument("--json", action="store_true", help="print the file's metadata as JSON")
 
 
@@ -213,46 +185,7 @@ def _add_import(commands: Commands) -> None:
             metavar="X",
             help=f"{name} of the images in 0..1 that it was trained with; default: ImageNet's",
         )
-    _add_debug(importing)
-
-
-def _add_model(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL", help=MODEL)
-    _add_debug(parser)
-
-
-def _add_debug(parser: argparse.ArgumentParser) -> None:
-    # Suppressed: this default would overwrite an `effunet --debug` before the command.
-    parser.add_argument(
-        "--debug",
-        action="store_true",
-        default=argparse.SUPPRESS,
-        help="show the traceback of an error",
-    )
-
-
-def _add_inference(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--tile",
-        type=way.tile,
-        metavar="N",
-        help="work in overlapping tiles of N x N pixels (a multiple of 32), for less memory",
-    )
-    parser.add_argument(
-        "--flip", action="store_true", help="average with the mirrored image: twice the time"
-    )
-    parser.add_argument(
-        "--scales",
-        type=way.scales,
-        metavar="S,S,...",
-        help="average over looks at these scales, like 0.75,1,1.25; scale S takes S x S the time",
-    )
-    parser.add_argument(
-        "--device",
-        choices=("auto", "cpu", "cuda"),
-        default="auto",
-        help="default: auto, which is cuda where there is one",
-    )
+    add_debug(importing)
 
 
 if __name__ == "__main__":

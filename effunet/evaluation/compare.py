@@ -75,7 +75,8 @@ class Comparison:
         """A line for each training that was run with several seeds."""
         return [
             f"{len(spread['runs'])} seeds of one config ({', '.join(spread['runs'])}): mIoU "
-            f"{percent(spread['miou']['mean'])}, standard deviation {100 * spread['miou']['std']:.2f}"
+            f"{percent(spread['miou']['mean'])}, "
+            f"standard deviation {100 * spread['miou']['std']:.2f}"
             for spread in self.to_plain()["seeds"]
             if spread["miou"] is not None
         ]

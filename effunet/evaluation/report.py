@@ -1,7 +1,7 @@
 """What was counted, where and how: every number under its full name, and metrics.json."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -119,8 +119,7 @@ class Report:
                     )
                 ],
             }
-        del plain["category_miou"]
-        plain["calibration"] = {"ece": plain.pop("ece"), "bins": curve(rows.reliability(sums))}
+        plain["calibration"] = {"ece": plain["ece"], "bins": curve(rows.reliability(sums))}
         self._add_intervals(plain)
         if counts.regions is not None:
             plain["errors"] = self._errors(counts)
@@ -162,13 +161,14 @@ class Report:
             ],
         }
 
-    def save(self, folder: Path) -> Path:
-        """Write metrics.json into a folder, which is made if need be; returns the file."""
-        folder.mkdir(parents=True, exist_ok=True)
-        file = folder / "metrics.json"
-        text = json.dumps(self.to_plain(), indent=1, allow_nan=False, ensure_ascii=False)
-        artifact.write(file, (text + "\n").encode())
-        return file
+
+def save(facts: Mapping[str, Any], folder: Path) -> Path:
+    """Write metrics.json into a folder, which is made if need be; returns the file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "metrics.json"
+    text = json.dumps(facts, indent=1, allow_nan=False, ensure_ascii=False)
+    artifact.write(file, (text + "\n").encode())
+    return file
 
 
 def most_confused(counts: Counts, at_most: int) -> list[tuple[int, int]]:

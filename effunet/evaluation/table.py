@@ -1,10 +1,14 @@
-"""A report as a table for a person: a line a class, and the numbers of the whole split."""
+"""The facts of a metrics.json as a table for a person: a line a class, and all other numbers."""
+
+from collections.abc import Mapping
+from typing import Any
 
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from effunet.evaluation.report import Report
+Facts = Mapping[str, Any]
+"""The contents of a metrics.json, as `Report.to_plain` gives them."""
 
 SHOWN = {
     "image_miou": "image mIoU (mean of the images' own)",
@@ -14,16 +18,16 @@ SHOWN = {
     "mean_dice": "Dice (mean)",
     "boundary_iou": "boundary IoU (mean)",
     "boundary_f": "boundary F (mean)",
-    "ece": "calibration error (ECE)",
+    "category_miou": "category mIoU",
+    "ece": "expected calibration error",
 }
 """What is said below the table of the numbers beside the mIoU."""
 
 
-def table_of(report: Report, *, plain: bool = False) -> Table:
+def table_of(facts: Facts, *, plain: bool = False) -> Table:
     """A line a class, and the means; plain: without rules and colours, for a file or a pipe."""
-    facts = report.to_plain()
     table = Table(box=None if plain else box.SIMPLE_HEAD, pad_edge=False, show_footer=True)
-    counted = f"mIoU over {facts['counted']} of {len(report.labels)} classes"
+    counted = f"mIoU over {facts['counted']} of {len(facts['classes'])} classes"
     table.add_column("class", counted, no_wrap=True)
     table.add_column("IoU", percent(facts["miou"], none="n/a"), justify="right")
     whole = facts.get("intervals")
@@ -34,7 +38,7 @@ def table_of(report: Report, *, plain: bool = False) -> Table:
     bounded = facts.get("boundary_iou") is not None
     if bounded:
         table.add_column("boundary IoU", percent(facts["boundary_iou"]), justify="right")
-    table.add_column("pixels", f"{report.pixels:,}", justify="right")
+    table.add_column("pixels", f"{facts['pixels']:,}", justify="right")
     for entry in facts["classes"]:
         cells = [Text(entry["name"]), percent(entry["iou"])]
         if whole is not None:
@@ -46,30 +50,22 @@ def table_of(report: Report, *, plain: bool = False) -> Table:
     return table
 
 
-def number_lines(report: Report) -> list[str]:
+def number_lines(facts: Facts) -> list[str]:
     """The numbers beside the mIoU, each under its full name, with its interval."""
-    facts = report.to_plain()
     intervals = facts.get("intervals") or {}
-    lines: list[str] = []
-    for name, full in SHOWN.items():
-        if report.numbers.get(name) is None:
-            continue
-        value = facts["calibration"]["ece"] if name == "ece" else facts[name]
-        spread = _range(intervals.get(name))
-        lines.append(f"{full}: {percent(value)}" + (f" ({spread})" if spread != "-" else ""))
-    for kind in ("categories",):
-        if facts.get(kind):
-            lines.append(f"category mIoU: {percent(facts[kind]['miou'])}")
-    return lines
+    return [
+        f"{full}: {percent(facts[name])}{_behind(intervals.get(name))}"
+        for name, full in SHOWN.items()
+        if facts.get(name) is not None
+    ]
 
 
-def part_lines(report: Report) -> list[str]:
+def part_lines(facts: Facts) -> list[str]:
     """A line for each dataset of a mixture, by that dataset's own rules."""
-    facts = [part.to_plain() for part in report.parts]
     return [
         f"{part['dataset']}: mIoU {percent(part['miou'], none='n/a')} over {part['counted']} "
-        f"of {len(report.labels)} classes, {part['images']} images"
-        for part in facts
+        f"of {len(part['classes'])} classes, {part['images']} images"
+        for part in facts.get("parts", ())
     ]
 
 
@@ -80,3 +76,7 @@ def percent(share: float | None, none: str = "-") -> str:
 
 def _range(pair: list[float] | None) -> str:
     return "-" if pair is None else f"{100 * pair[0]:.1f} to {100 * pair[1]:.1f}"
+
+
+def _behind(pair: list[float] | None) -> str:
+    return "" if pair is None else f" ({_range(pair)})"

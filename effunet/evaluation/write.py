@@ -1,9 +1,6 @@
 """A report as files: metrics.json, predictions.png, and index.html with everything inside."""
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from effunet import artifact
 from effunet.data.dataset import Dataset
@@ -11,7 +8,7 @@ from effunet.evaluation.compare import Comparison
 from effunet.evaluation.failures import sections
 from effunet.evaluation.page.page import comparison as comparison_page
 from effunet.evaluation.page.page import page
-from effunet.evaluation.report import Report
+from effunet.evaluation.report import Report, save
 from effunet.infer import Way, predict_mask
 from effunet.pictures.palettes import png
 from effunet.pictures.sheet import Row, sheet
@@ -39,8 +36,7 @@ def write_report(
         "library": artifact.library(),
         "parameters": segmenter.to_plain()["parameters"],
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    _write_json(folder, facts)
+    save(facts, folder)
     picture = sheet(_rows(report, segmenter, dataset, way), segmenter.labels)
     artifact.write(folder / "predictions.png", png(picture))
     found = sections(report, segmenter, dataset, way)
@@ -50,13 +46,8 @@ def write_report(
 def write_comparison(folder: Path, comparison: Comparison) -> None:
     """Write metrics.json and index.html of several segmenters beside their own folders."""
     facts = comparison.to_plain()
-    _write_json(folder, facts)
+    save(facts, folder)
     artifact.write(folder / "index.html", comparison_page(facts).encode())
-
-
-def _write_json(folder: Path, facts: Mapping[str, Any]) -> None:
-    text = json.dumps(facts, indent=1, allow_nan=False, ensure_ascii=False)
-    artifact.write(folder / "metrics.json", (text + "\n").encode())
 
 
 def _rows(report: Report, segmenter: Segmenter, dataset: Dataset, way: Way) -> list[Row]:

@@ -19,7 +19,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from effunet import processes
-from effunet.metrics.confusion import ConfusionMatrix
+from effunet.metrics.tally import Tally
 from effunet.model.kinds import Network
 from effunet.training.config.schema import Config
 from effunet.training.recipe.finite import FiniteGuard
@@ -40,21 +40,19 @@ class Training(pl.LightningModule):
         loss: nn.Module,
         config: Config,
         total_steps: int,
-        parts: int = 1,
-        part_of: Callable[[int], int] = lambda index: 0,
+        tally: Callable[[], Tally],
     ) -> None:
         """Hold a network and its loss; `config` gives the recipe over `total_steps` steps.
 
-        `parts` is how many datasets the validation images come from, each counted by itself, and
-        `part_of` which of them an image's index belongs to.
+        `tally` makes an empty tally of the validation split.
         """
         super().__init__()
         self.network = network
         self.loss = loss
         self.config = config
         self.total_steps = total_steps
-        self.confusions = [ConfusionMatrix(network.plan.classes) for _ in range(parts)]
-        self.part_of = part_of
+        self.new_tally = tally
+        self.tally = tally()
         self.train_loss = MeanSince()
         self.val_loss = MeanSince()
         encoder, recipe = config.encoder, config.optim
@@ -123,13 +121,11 @@ class Training(pl.LightningModule):
     def on_validation_epoch_start(self) -> None:
         """Start counting from nothing."""
         self._learning = None  # a validation and its pictures leave other modes behind
-        for confusion in self.confusions:
-            confusion.reset()
-            confusion.to(self.device)
+        self.tally = self.new_tally()
         self.val_loss.reset()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Count one batch of whole images into the confusion matrix."""
+        """Count one batch of whole images into the tally."""
         self.count(self.network(batch["image"]), batch)
 
     def count(self, logits: Tensor, batch: Batch) -> None:
@@ -137,11 +133,13 @@ class Training(pl.LightningModule):
         loss = self.loss(logits, batch["mask"]).detach()
         # Of the probabilities, as the segmenter decides: they may be equal where logits are not.
         # max is several times faster than argmax on a CPU; both return the first of equals.
-        predicted = logits.softmax(1).max(1).indices
-        places = [self.part_of(index) for index in batch["index"].tolist()]
-        for part in sorted(set(places)):
-            mine = [place == part for place in places]
-            self.confusions[part].update(predicted[mine], batch["mask"][mine])
+        confidence, predicted = logits.softmax(1).max(1)
+        arrays = batch["mask"], predicted.to(torch.uint8), confidence.float()
+        images = zip(
+            batch["index"].tolist(), *(array.cpu().numpy() for array in arrays), strict=True
+        )
+        for index, *image in images:
+            self.tally.add(index, *image)
         # Last: what lacks memory before is counted anew.
         self.val_loss.add(loss, len(logits))
 

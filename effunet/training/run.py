@@ -18,8 +18,8 @@ from effunet.data.dataset import Dataset
 from effunet.data.loading.cache_folder import unkept
 from effunet.data.loading.loader import SegmentationData
 from effunet.data.loading.whereabouts import Whereabouts
-from effunet.data.sources.mixture import parts_of
 from effunet.errors import ResourceError, UsageError
+from effunet.evaluation.split import tally_of
 from effunet.model.architectures import ARCHITECTURES
 from effunet.progress import progress
 from effunet.segmenter import Segmenter
@@ -139,7 +139,7 @@ class Run:
             print(f"notice    {twin}")
 
         loss = loss_of(config, classes, self.class_weights)
-        module = Training(network, loss, config, total, *parts_of(self.val))
+        module = Training(network, loss, config, total, partial(tally_of, self.val))
         if config.channels_last:
             network.to(memory_format=torch.channels_last)
         folder = run_folder.make(self.folder, config)

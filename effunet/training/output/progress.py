@@ -19,6 +19,7 @@ from rich.progress import (
 )
 
 from effunet.data.dataset import Dataset
+from effunet.evaluation.table import number_lines, part_lines, table_of
 from effunet.model.foreign import SmpPlan
 from effunet.model.kinds import AnyPlan, Network
 from effunet.training.config.schema import Config
@@ -77,7 +78,7 @@ def _numerics(plan: AnyPlan) -> str:
 
 def conclude(folder: Path, config: Config, record: Record, step: int) -> None:
     """Show what the best segmenter scored, and what to type next."""
-    assert record.report is not None  # a run ends with a validation
+    assert record.facts is not None  # a run ends with a validation
     if record.waited():
         print(
             f"ended early behind step {step}: {record.since_best} validations in a row brought no"
@@ -86,11 +87,11 @@ def conclude(folder: Path, config: Config, record: Record, step: int) -> None:
     if left_out := record.rows[-1]["steps_left_out"]:
         print(f"notice    {left_out} steps were left out: loss or gradient was not finite")
     console = Console(width=None if sys.stdout.isatty() else 100)
-    console.print(record.report.table(plain=not console.is_terminal))
+    console.print(table_of(record.facts, plain=not console.is_terminal))
     data, run = config.dataset, shlex.quote(str(folder))
-    for line in record.report.part_lines():
+    for line in (*number_lines(record.facts), *part_lines(record.facts)):
         print(line)
-    for line in verdict(config, record.report.scores.miou):
+    for line in verdict(config, record.facts["miou"]):
         print(f"\n{line}")
     named = data.root or "" if data.name == "folder" else data.name
     named = data.parts[0] if data.name == "mixture" else named

@@ -11,25 +11,22 @@ import csv
 import io
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
 
 from effunet.artifact import write
 from effunet.data.dataset import Dataset
 from effunet.data.loading.faults import Skipped
-from effunet.data.sources.mixture import Mixture, parts_of
 from effunet.errors import DataError, EffunetError
-from effunet.evaluation.report import Report
+from effunet.evaluation.report import Report, save
+from effunet.evaluation.split import report_of
 from effunet.infer import predict_mask
 from effunet.pictures.curves import curves
 from effunet.pictures.palettes import png
 from effunet.pictures.sheet import Row, sheet
-from effunet.processes import add_up
 from effunet.segmenter import Segmenter
 from effunet.training.config.schema import Config
 from effunet.training.module import Training
@@ -72,7 +69,8 @@ class Record:
         self.rows: list[dict[str, float | int | None]] = []
         self.best: float | None = None
         self.since_best = 0  # validations that brought no better score
-        self.report: Report | None = None
+        self.facts: dict[str, Any] | None = None
+        """The metrics.json of the best validation."""
         self.validated: int | None = None  # the step of the latest validation
 
     def validation(self, trainer: pl.Trainer, module: Training) -> None:
@@ -80,10 +78,10 @@ class Record:
 
         The history is everyone's, for it decides when a training ends.
         """
-        matrices = [confusion.compute().cpu() for confusion in module.confusions]
+        counts = module.tally.counts()
         module.train_loss.sum_over_processes()
         self.validated = trainer.global_step
-        report = self._report(matrices, self._images())
+        report = report_of(counts, self.val)
         if report.pixels == 0:
             raise DataError(
                 f"{self.val.name}, split {self.val.split}: nothing to count, mIoU n/a: all pixels"
@@ -94,20 +92,21 @@ class Record:
         self.rows.append(row)
         best = self._is_best(row)
         if best:
-            self.report = report
+            self.facts = report.to_plain()
         if trainer.is_global_zero:
-            self._write(module, report, best)
+            self._write(module, best)
         module.train_loss.reset()
 
-    def _write(self, module: Training, report: Report, best: bool) -> None:
+    def _write(self, module: Training, best: bool) -> None:
         with self.forgiving.writing("metrics.csv"):
             write(self.folder / "metrics.csv", _csv(self.rows).encode())
-        segmenter = Segmenter(module.network, self.val.labels, self._facts(report))
+        segmenter = Segmenter(module.network, self.val.labels, self._metadata())
         if best or self.config.loggers:
             self.pictures = self._pictures(segmenter)
         if best:
+            assert self.facts is not None
             segmenter.save(self.folder / "segmenter.safetensors")
-            report.save(self.folder)
+            save(self.facts, self.folder)
             self._draw()
 
     def waited(self) -> bool:
@@ -122,14 +121,12 @@ class Record:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the history, as plain values."""
-        reports = (self.report.parts or (self.report,)) if self.report is not None else ()
         return {
             "rows": self.rows,
             "best": self.best,
             "since_best": self.since_best,
             "measure": self._measure(),
-            "matrices": [report.scores.confusion.tolist() for report in reports],
-            "images": [report.images for report in reports],
+            "facts": self.facts,
             "validated": self.validated,
             "plan": self.plan,
             "labels": self.val.labels.to_plain(),
@@ -142,9 +139,7 @@ class Record:
         if state_dict["measure"] == self._measure():
             self.best, self.since_best = state_dict["best"], state_dict["since_best"]
         self.validated = state_dict["validated"]
-        if state_dict["matrices"]:
-            matrices = [torch.tensor(matrix) for matrix in state_dict["matrices"]]
-            self.report = self._report(matrices, state_dict["images"])
+        self.facts = state_dict["facts"]
 
     def _measure(self) -> list[str]:
         """Name what a score is: of which kind, on what; a loss by all its keys."""
@@ -154,29 +149,10 @@ class Record:
         what = [data.name, data.variant or "", *data.parts, data.classes_of or ""]
         return [config.monitor, " ".join(what), data.val_split, loss]
 
-    def _parts(self) -> tuple[Dataset, ...]:
-        return self.val.parts if isinstance(self.val, Mixture) else (self.val,)
-
-    def _images(self) -> list[int]:
-        """Images of each part that could be read, over all processes."""
-        part_of = parts_of(self.val)[1]
-        mine = [part_of(index) for index in (self.skipped.faults if self.skipped else ())]
-        skipped = add_up([mine.count(part) for part in range(len(self._parts()))])
-        return [len(part) - few for part, few in zip(self._parts(), skipped, strict=True)]
-
-    def _report(self, matrices: Sequence[Tensor], images: Sequence[int]) -> Report:
-        """Report the sum of the matrices, and each of them where the split is a mixture."""
-        counts = zip(matrices, self._parts(), images, strict=True)
-        parts = tuple(_counted(*count) for count in counts)
-        if not isinstance(self.val, Mixture):
-            return parts[0]
-        whole = torch.stack(list(matrices)).sum(0)
-        return replace(_counted(whole, self.val, sum(images)), parts=parts)
-
     def _row(
         self, report: Report, module: Training, trainer: pl.Trainer
     ) -> dict[str, float | int | None]:
-        step, scores = trainer.global_step, report.scores
+        step = trainer.global_step
         optimizers = trainer.optimizers
         return {
             "epoch": step / self.steps_per_epoch,
@@ -184,13 +160,11 @@ class Record:
             "lr": max(group["lr"] for group in optimizers[0].param_groups),
             "train_loss": _finite(module.train_loss.mean()),
             "val_loss": _finite(module.val_loss.mean()),
-            "miou": _finite(scores.miou),
-            "pixel_accuracy": _finite(scores.pixel_accuracy),
-            "mean_accuracy": _finite(scores.mean_accuracy),
+            **{name: _finite(value) for name, value in report.numbers.items()},
             "steps_left_out": module.guard.left_out,
             **{
                 f"iou/{name}": _finite(float(iou))
-                for name, iou in zip(self.val.labels.names, scores.iou, strict=True)
+                for name, iou in zip(self.val.labels.names, report.scores.iou, strict=True)
             },
             **{f"miou/{part.dataset}": _finite(part.scores.miou) for part in report.parts},
         }
@@ -207,13 +181,13 @@ class Record:
         self.best, self.since_best = score, 0
         return True
 
-    def _facts(self, report: Report) -> dict[str, Any]:
-        plain = report.to_plain()
+    def _metadata(self) -> dict[str, Any]:
+        plain = self.facts or {}
         shown = ("miou", "pixel_accuracy", "counted", "dataset", "split", "images", "classes")
         facts: dict[str, Any] = {
             "dataset": self.config.dataset.name,
             "training_size": list(self.config.dataset.crop),
-            "scores": {name: plain[name] for name in shown},
+            "scores": {name: plain.get(name) for name in shown},
         }
         if self.val.pixels.ranges:
             facts["pixel_ranges"] = [list(ends) for ends in self.val.pixels.ranges]
@@ -263,14 +237,3 @@ def _csv(rows: Sequence[dict[str, Any]]) -> str:
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
-
-
-def _counted(matrix: Tensor, dataset: Dataset, images: int) -> Report:
-    return Report.from_matrix(
-        matrix,
-        dataset.labels,
-        images=images,
-        dataset=dataset.name,
-        split=dataset.split,
-        scored=dataset.scored,
-    )

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from effunet import artifact, processes
-from effunet.commands.inference import way_of
+from effunet.commands.evaluate.seeds import names_of, seeds_of
 from effunet.commands.outputs import prepare_folder
-from effunet.commands.seeds import names_of, seeds_of
 from effunet.commands.terminal import console, progress, shown
+from effunet.commands.way import way_of
 from effunet.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -138,8 +138,9 @@ def _print(
     for model, report in zip(arguments.models, reports, strict=True):
         where = f"{report.dataset}, split {report.split}"
         out.print(f"{shown(model)} on {where}: {report.images} images, {report.how}\n")
-        out.print(table_of(report, plain=plain))
-        for line in (*number_lines(report), *part_lines(report)):
+        facts = report.to_plain()
+        out.print(table_of(facts, plain=plain))
+        for line in (*number_lines(facts), *part_lines(facts)):
             out.print(line)
         out.print()
     if comparison is not None:
