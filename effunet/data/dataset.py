@@ -4,11 +4,11 @@ The kinds of datasets are in effunet/data/sources; effunet/data/catalog.py opens
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32, Integer, UInt8
 from numpy import ndarray
 
 from effunet.data.files.pixels import Pixels
@@ -75,6 +75,17 @@ class Dataset(ABC):
         return None
 
     @property
+    def instance_sizes(self) -> Mapping[str, float]:
+        """Average pixels of an instance, by class name, of the classes whose instances its truth
+        can tell apart; empty: of none."""
+        return {}
+
+    @property
+    def has_instances(self) -> bool:
+        """Whether `instances` gives those of every image; DataError where only some have a file."""
+        return False
+
+    @property
     def sources(self) -> "tuple[Dataset, ...]":
         """The datasets that it is made of, each in its own classes; itself where it is not."""
         return (self,)
@@ -86,6 +97,14 @@ class Dataset(ABC):
     def read_mask(self, index: int) -> IndexMask:
         """The mask of a sample, without its image where that saves reading it."""
         return self[index].mask
+
+    def instances(self, index: int) -> Integer[ndarray, "H W"] | None:
+        """Which instance each pixel of a sample belongs to; None where nothing says it.
+
+        An id of 1000 and more is an instance: the raw value of its class x 1000, and a number. A
+        smaller one is the raw value itself: no instance, or a group that nobody could divide.
+        """
+        return None
 
     def image_path(self, index: int) -> Path | None:
         """The file that the image is read from; None where it is made."""

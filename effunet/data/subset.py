@@ -1,10 +1,10 @@
 """A few samples of a dataset as a dataset: some of its indices, or their middles held in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32, Shaped, UInt8
+from jaxtyping import Float32, Integer, Shaped, UInt8
 
 from effunet.data.augment.presets import GREY
 from effunet.data.dataset import Dataset, Sample
@@ -50,6 +50,20 @@ class Subset(Dataset):
         """The mask of a sample without its image."""
         return self.whole.read_mask(self.indices[index])
 
+    @property
+    def instance_sizes(self) -> Mapping[str, float]:
+        """As of the whole."""
+        return self.whole.instance_sizes
+
+    @property
+    def has_instances(self) -> bool:
+        """As of the whole."""
+        return self.whole.has_instances
+
+    def instances(self, index: int) -> Integer[np.ndarray, "H W"] | None:
+        """Which instance each pixel of a sample belongs to; None where nothing says it."""
+        return self.whole.instances(self.indices[index])
+
     def image_path(self, index: int) -> Path | None:
         """The file that the image is read from; None where it is made."""
         return self.whole.image_path(self.indices[index])
@@ -72,6 +86,14 @@ class Middles(Subset):
     def weights(self) -> None:
         """None: each is learnt as much as the others."""
         return None
+
+    @property
+    def has_instances(self) -> bool:
+        """No: what is cut off an instance is missing from its size."""
+        return False
+
+    def instances(self, index: int) -> None:
+        """None, as has_instances says."""
 
     def read_image(self, index: int) -> UInt8[np.ndarray, "H W C"]:
         """The middle of the image."""

@@ -8,6 +8,7 @@ import io
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Integer
 
 from effunet.data.files.damage import refuse_broken
 from effunet.data.files.opening import (
@@ -26,6 +27,9 @@ from effunet.values import Color, UnknownValues
 
 LOSSY = ("JPEG", "MPO", "JPEG2000", "WEBP", "AVIF")
 """Formats that may change the pixels that they store: a mask in them cannot be trusted."""
+
+MOST_IDS = 2**22
+"""Every id of an instance is below."""
 
 _MASK_MODES = ("L", "P", "1", "I", "I;16", "I;16L", "I;16B", "LA", "PA", "RGB", "RGBA")
 
@@ -125,6 +129,24 @@ def read_raw_mask(
             return values // (255 // (2**bits - 1))
         # 1 bit comes as bool, 16 bit of some files with the bytes of another machine.
         return values.astype(np.uint8 if image.mode == "1" else values.dtype.newbyteorder("="))
+
+
+def read_instances(path: Path, max_pixels: int = MAX_PIXELS) -> Integer[np.ndarray, "H W"]:
+    """The ids of instances in a file of one integer a pixel, mostly a PNG of 16 bit.
+
+    Raises:
+        DataError: as for read_raw_mask; colours, or numbers that are no such ids.
+    """
+    ids = read_raw_mask(path, max_pixels=max_pixels)
+    if ids.ndim == 3:
+        raise DataError(f"{path} is a file of colours: ids of instances are one integer a pixel")
+    if ids.size and (ids.min() < 0 or ids.max() >= MOST_IDS):
+        wrong = ids.min() if ids.min() < 0 else ids.max()
+        raise DataError(
+            f"{path} holds {wrong}: an id of an instance is its class's value x 1000 and a number, "
+            f"0 to {MOST_IDS - 1}"
+        )
+    return ids
 
 
 def read_palette(path: Path, max_pixels: int = MAX_PIXELS) -> list[Color]:

@@ -12,13 +12,13 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
 import torch
-from jaxtyping import Float32
+from jaxtyping import Float32, Integer
 from numpy import ndarray
 
 from effunet.data.dataset import Dataset, Sample
@@ -91,6 +91,20 @@ class Cached(Dataset):
     def sources(self) -> tuple[Dataset, ...]:
         """The dataset whose samples are kept."""
         return self.whole.sources
+
+    @property
+    def instance_sizes(self) -> Mapping[str, float]:
+        """As of the whole."""
+        return self.whole.instance_sizes
+
+    @property
+    def has_instances(self) -> bool:
+        """As of the whole."""
+        return self.whole.has_instances
+
+    def instances(self, index: int) -> Integer[ndarray, "H W"] | None:
+        """Which instance each pixel of a sample belongs to; None where nothing says it."""
+        return self.whole.instances(index)
 
     def image_path(self, index: int) -> Path | None:
         """The file that the image was decoded from."""

@@ -1,19 +1,19 @@
 """FileDataset: one split whose images and masks are read from files when they are asked for."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jaxtyping import UInt8
+from jaxtyping import Integer, UInt8
 from numpy import ndarray
 
 from effunet.data.dataset import Dataset, Sample
 from effunet.data.describe.description import IGNORED, Description
 from effunet.data.describe.layouts import Shapes
 from effunet.data.files.images import read_image, read_upright_size
-from effunet.data.files.masks import read_mask
+from effunet.data.files.masks import read_instances, read_mask
 from effunet.data.files.opening import MAX_PIXELS
-from effunet.data.sources.listing import Listing, Truth
+from effunet.data.sources.listing import Listing, Truth, several, shorten
 from effunet.errors import DataError
 from effunet.labels import IGNORE, IndexMask
 from effunet.values import UnknownValues
@@ -58,6 +58,43 @@ class FileDataset(Dataset):
     def weights(self) -> ndarray | None:
         """How often each image is drawn in training, against the others; None: all alike."""
         return self.listing.weights
+
+    @property
+    def instance_sizes(self) -> Mapping[str, float]:
+        """Average pixels of an instance of each class, as the description says; empty: of none."""
+        return self.description.instance_sizes
+
+    @property
+    def has_instances(self) -> bool:
+        """Whether each image has a file of instances; without any there is no fault.
+
+        Raises:
+            DataError: only some of the images have one.
+        """
+        without = self.listing.without_instances
+        if without:
+            raise DataError(
+                f"{self.name}, split {self.split}: {several(len(without), 'mask')} of "
+                f"{len(self)} without a file of instances: {shorten(without, 3)}; add "
+                f"{self.listing.instances_wanted}, or move all of these away to do without"
+            )
+        return self.listing.pairs.have_instances
+
+    def instances(self, index: int) -> Integer[ndarray, "H W"] | None:
+        """Which instance each pixel belongs to; None where no image of the split has a file.
+
+        Raises:
+            DataError: only some have one; a file that is damaged, or of another size.
+        """
+        if not self.has_instances:
+            return None
+        pair = self.listing.pairs[index]
+        assert pair.instances is not None
+        ids = read_instances(pair.instances, self.max_pixels)
+        size = read_upright_size(pair.image, self.max_pixels)
+        if ids.shape != size:
+            raise DataError(size_mismatch(pair.image, size, pair.instances, ids.shape))
+        return ids
 
     def read_image(self, index: int) -> UInt8[ndarray, "H W C"]:
         """The image of a sample without its mask."""

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,6 +49,8 @@ class Listing:
     weights: Float32[ndarray, " N"] | None = None  # how often each is drawn, against the others
     notices: tuple[str, ...] = ()  # what annotations hold and no mask can
     files: tuple[Path, ...] = field(default=())  # lists, manifests and annotations that were read
+    without_instances: tuple[Path, ...] = ()  # masks, where others of the split have instances
+    instances_wanted: str = ""
 
     def faults(self) -> list[str]:
         """One line for every kind of fault; twins first, since they leave others alone."""
@@ -76,11 +79,25 @@ class Listing:
         return lines
 
 
-def paired(images: Found, masks: Found, wanted: tuple[str, str]) -> Listing:
-    """Join images and masks by their keys; wanted says where either is looked for."""
+def paired(
+    images: Found, masks: Found, wanted: tuple[str, str], instances: Found = MappingProxyType({})
+) -> Listing:
+    """Join images and masks by their keys; wanted says where either is looked for.
+
+    Files of instances are taken where every pair has one.
+    """
     both = sorted(images.keys() & masks.keys())
+    things = [instances[key][0] if key in instances else None for key in both]
     return Listing(
-        pairs=Pairs([Pair(name_of(key), images[key][0], masks[key][0]) for key in both]),
+        pairs=Pairs(
+            [
+                Pair(name_of(key), images[key][0], masks[key][0], thing)
+                for key, thing in zip(both, things, strict=True)
+            ]
+        ),
+        without_instances=tuple(masks[key][0] for key in both if key not in instances)
+        if any(things)
+        else (),
         images_without_mask=tuple(images[key][0] for key in sorted(images.keys() - masks.keys())),
         masks_without_image=tuple(masks[key][0] for key in sorted(masks.keys() - images.keys())),
         twins=(*_twins(images), *_twins(masks)),

@@ -131,9 +131,13 @@ class Search:
             # x_mask.png beside x.png: what is named as a mask is no image, though "*" matches it.
             images = chosen(_without(images, masks), take)
             masks = chosen(masks, take)
-            listing = paired(images, masks, (self.wanted(layout.images), self.wanted(pattern)))
+            wanted = (self.wanted(layout.images), self.wanted(pattern))
+            things = layout.instances if isinstance(layout, Masks) else ""
+            listing = paired(images, masks, wanted, self.found(things) if things else {})
             if isinstance(layout, Shapes):
                 listing = replace(listing, truth=Truth(layout))
+            if things:
+                listing = replace(listing, instances_wanted=self.wanted(things))
         if self.part.list:
             file = self.file(self.part.list)
             unfound = (*listing.unfound, *unfound)
