@@ -77,7 +77,8 @@ class Dataset(ABC):
     @property
     def instance_sizes(self) -> Mapping[str, float]:
         """Average pixels of an instance, by class name, of the classes whose instances its truth
-        can tell apart; empty: of none."""
+        can tell apart; empty: of none.
+        """
         return {}
 
     @property

@@ -7,6 +7,7 @@ images without padding: each is counted once, and their matrices are summed.
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 
 from effunet import processes
 from effunet.data.dataset import Dataset, Sample
@@ -54,16 +55,24 @@ def evaluate(
     way = way or Way()
     mine = range(processes.rank(), len(dataset), processes.world())
     tally, faults = tally_of(dataset, regions=regions), dict[int, str]()
-    with processes.together() as fault_elsewhere, _one_behind() as count:
+
+    def count(index: int, sample: Sample, *predicted: Any) -> None:
+        try:
+            tally.add(index, sample.mask, *predicted)
+        except DataError as error:  # of its instances, which are read there
+            if strict:
+                raise
+            faults[index] = str(error)
+
+    with processes.together() as fault_elsewhere, _one_behind(count) as behind:
         for done, (index, sample) in enumerate(_one_ahead(dataset, mine), 1):
-            if isinstance(sample, DataError):
-                if strict:
-                    raise sample
-                faults[index] = str(sample)
-            else:
+            if isinstance(sample, Sample):
                 predicted, confidence = predict_decided(segmenter, sample.image, way)
-                arrays = predicted.cpu().numpy(), confidence.cpu().numpy()
-                count(tally.add, index, sample.mask, *arrays)
+                behind(index, sample, predicted.cpu().numpy(), confidence.cpu().numpy())
+            elif strict:
+                raise sample
+            else:
+                faults[index] = str(sample)
             if progress is not None:
                 progress(done, len(mine))
             if fault_elsewhere():
@@ -134,16 +143,16 @@ def _read(dataset: Dataset, place: int) -> Sample | DataError:
 
 
 @contextmanager
-def _one_behind() -> Iterator[Callable[..., None]]:
-    """Calls in a thread, one at a time, while the next image is predicted; faults are raised."""
-    with ThreadPoolExecutor(1) as counter:
+def _one_behind(work: Callable[..., None]) -> Iterator[Callable[..., None]]:
+    """The work in a thread, one call at a time, while its caller goes on; faults are raised."""
+    with ThreadPoolExecutor(1) as worker:
         last: Future[None] | None = None
 
-        def call(function: Callable[..., None], *arguments: object) -> None:
+        def call(*arguments: Any) -> None:
             nonlocal last
             if last is not None:
                 last.result()
-            last = counter.submit(function, *arguments)
+            last = worker.submit(work, *arguments)
 
         yield call
         if last is not None:

@@ -17,6 +17,7 @@ from effunet.labels import LabelMap
 from effunet.metrics.bootstrap import LEVEL, RESAMPLES, interval
 from effunet.metrics.boundary import F_SHARE, IOU_SHARE
 from effunet.metrics.calibration import curve
+from effunet.metrics.instances import Things
 from effunet.metrics.regions import DISTANCES, SIZES
 from effunet.metrics.rows import SCALARS
 from effunet.metrics.scores import Scores, or_none
@@ -119,10 +120,28 @@ class Report:
                     )
                 ],
             }
+        if rows.things is not None:
+            plain["iiou"] = self._instances(rows.things, rows.iiou(sums), plain)
         plain["calibration"] = {"ece": plain["ece"], "bins": curve(rows.reliability(sums))}
         self._add_intervals(plain)
         if counts.regions is not None:
             plain["errors"] = self._errors(counts)
+
+    def _instances(
+        self, things: Things, found: Float64[ndarray, " N"], plain: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        labels = self.labels
+        named = [*labels.names, *labels.categories]
+        entries = [
+            {"name": name, "iiou": or_none(value)} if counts else None
+            for name, value, counts in zip(named, found, things.counted, strict=True)
+        ]
+        return {
+            "mean": plain["iiou"],
+            "classes": [entry for entry in entries[: len(labels)] if entry],
+            "category_mean": plain["category_iiou"],
+            "categories": [entry for entry in entries[len(labels) :] if entry],
+        }
 
     def _add_intervals(self, plain: dict[str, Any]) -> None:
         found = self.intervals

@@ -6,6 +6,7 @@ from effunet.data.dataset import Dataset
 from effunet.data.sources.mixture import Mixture, parts_of
 from effunet.evaluation.report import Report
 from effunet.metrics.bootstrap import RESAMPLES
+from effunet.metrics.instances import Things
 from effunet.metrics.rows import Rows
 from effunet.metrics.scores import Scores
 from effunet.metrics.tally import Counts, Tally
@@ -20,6 +21,7 @@ def tally_of(dataset: Dataset, *, regions: bool = False) -> Tally:
         len(dataset),
         parts=[replace(rows, scored=part.scored) for part in parts],
         part_of=parts_of(dataset)[1],
+        instances_of=dataset.instances,
         regions=regions,
     )
 
@@ -59,8 +61,10 @@ def report_of(
 
 
 def _rows(dataset: Dataset) -> Rows:
-    groups = tuple(dataset.labels.categories.values())
-    return Rows(len(dataset.labels), groups, dataset.scored)
+    labels = dataset.labels
+    groups = tuple(labels.categories.values())
+    things = Things.of(labels, dataset.instance_sizes) if dataset.has_instances else None
+    return Rows(len(labels), groups, dataset.scored, things)
 
 
 def _parts(dataset: Dataset) -> tuple[Dataset, ...]:

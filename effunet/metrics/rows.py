@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int64, UInt8
+from jaxtyping import Float32, Float64, Int64, Integer, UInt8
 from numpy import ndarray
 
 from effunet.metrics import areas
@@ -24,6 +24,10 @@ from effunet.metrics.boundary import (
 )
 from effunet.metrics.calibration import BINS, expected_calibration_error, reliability_counts
 from effunet.metrics.categories import merged
+from effunet.metrics.instances import Things, iiou, instance_counts
+
+WEIGHT_UNIT = 2**20
+"""Weighted pixels of instances are kept in whole units of one part of a pixel in this many."""
 
 IMAGE_UNIT = 2**32
 """An image's own mIoU is kept in whole units of one part in this many."""
@@ -39,6 +43,8 @@ SCALARS = (
     "boundary_f",
     "ece",
     "category_miou",
+    "iiou",
+    "category_iiou",
 )
 """The scores of a whole dataset, as metrics.json names them."""
 
@@ -55,6 +61,8 @@ class Rows:
     """The class indices of each category."""
     scored: tuple[bool, ...] | None = None
     """Which classes have a score; None: all. One that the truth cannot hold has none."""
+    things: Things | None = None
+    """Which classes have instances; None: the truth has none."""
 
     @cached_property
     def places(self) -> dict[str, slice]:
@@ -64,6 +72,7 @@ class Rows:
             "bands": 3 * self.classes,
             "contours": 4 * self.classes,
             "categories": 3 * len(self.groups),
+            "things": 3 * len(self.things.counted) if self.things else 0,
             "reliability": 3 * BINS,
             "image": 2,  # the image's mIoU in units, and 1 where it has one
             "holds": self.classes,  # 1 for each class that the truth holds
@@ -83,8 +92,17 @@ class Rows:
         predicted: UInt8[ndarray, "H W"],
         confidence: Float32[ndarray, "H W"],
         matrix: Int64[ndarray, "K K"],
+        instances: Integer[ndarray, "H W"] | None = None,
     ) -> Int64[ndarray, " M"]:
-        """Count one image; `matrix` is its confusion matrix, rows the truth."""
+        """Count one image.
+
+        Args:
+            truth: class indices, 255 where nothing is counted.
+            predicted: class indices.
+            confidence: the probability of the predicted class, 0..1.
+            matrix: its confusion matrix, rows the truth.
+            instances: the ids of its instances, where `things` says that there are any.
+        """
         size, own = truth.shape, areas.areas_of(matrix)
         score = areas.mean(self._of_scored(areas.iou(own)))
         has_score = bool(np.isfinite(score))
@@ -93,6 +111,7 @@ class Rows:
             "bands": band_counts(truth, predicted, self.classes, reach(*size, IOU_SHARE)),
             "contours": contour_counts(truth, predicted, self.classes, reach(*size, F_SHARE)),
             "categories": areas.areas_of(merged(matrix, self.groups)) if self.groups else [],
+            "things": self._instances(truth, predicted, instances),
             "reliability": reliability_counts(confidence, predicted, truth),
             "image": [round(float(score) * IMAGE_UNIT) if has_score else 0, has_score],
             "holds": own[1] > 0,
@@ -104,7 +123,7 @@ class Rows:
 
     def scalars(self, sums: Sums) -> Float64[ndarray, "*R S"]:
         """The scores of `SCALARS`, NaN where one has no value."""
-        own, ious = self.areas(sums), self.iou(sums)
+        own, ious, of_things = self.areas(sums), self.iou(sums), self.iiou(sums)
         units, images = np.moveaxis(self.take("image", sums), -1, 0)
         values = [
             areas.mean(ious),
@@ -117,6 +136,8 @@ class Rows:
             areas.mean(self.boundary_f(sums)),
             expected_calibration_error(self.reliability(sums)),
             areas.mean(self.category_iou(sums)),
+            areas.mean(of_things[..., : self.classes]),
+            areas.mean(of_things[..., self.classes :]),
         ]
         return np.stack(values, -1)
 
@@ -148,6 +169,11 @@ class Rows:
         """Intersection over union of each category."""
         return areas.iou(self.category_areas(sums))
 
+    def iiou(self, sums: Sums) -> Float64[ndarray, "*R N"]:
+        """Instance-level IoU of each class, then of each category (Cordts et al. 2016)."""
+        weighted = self._folded("things", sums, 3).astype(np.float64)
+        return iiou(weighted / WEIGHT_UNIT)
+
     def reliability(self, sums: Sums) -> Int64[ndarray, "*R 3 b"]:
         """Pixels, right ones and confidence by bins of confidence (calibration.py)."""
         return self._folded("reliability", sums, 3)
@@ -160,6 +186,19 @@ class Rows:
     def take(self, name: str, sums: Sums) -> Int64[ndarray, "*R n"]:
         """One kind of count, by its name in `places`."""
         return sums[..., self.places[name]]
+
+    def _instances(
+        self,
+        truth: UInt8[ndarray, "H W"],
+        predicted: UInt8[ndarray, "H W"],
+        instances: Integer[ndarray, "H W"] | None,
+    ) -> Int64[ndarray, "..."]:
+        if self.things is None:
+            return np.zeros(0, np.int64)
+        if instances is None:
+            raise ValueError("the split has instances, and none were given for this image")
+        weighted = instance_counts(truth, predicted, instances, self.things)
+        return np.rint(weighted * WEIGHT_UNIT).astype(np.int64)
 
     def _folded(self, name: str, sums: Sums, parts: int) -> Int64[ndarray, "*R p n"]:
         taken = self.take(name, sums)

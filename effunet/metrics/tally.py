@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float32, Int64, UInt8
+from jaxtyping import Float32, Int64, Integer, UInt8
 from numpy import ndarray
 
 from effunet import processes
@@ -65,6 +65,7 @@ class Tally:
         *,
         parts: Sequence[Rows] = (),
         part_of: Callable[[int], int] = lambda index: 0,
+        instances_of: Callable[[int], Integer[ndarray, "H W"] | None] = lambda index: None,
         regions: bool = False,
     ) -> None:
         """Count a split.
@@ -75,9 +76,11 @@ class Tally:
             parts: the same of each dataset that the split is made of, by its own rule of what is
                 scored; none: it is one.
             part_of: which of them an image belongs to.
+            instances_of: the ids of an image's instances, where the rows count them.
             regions: count as well where errors lie, which takes longer.
         """
         self.rows, self.images, self.parts, self.part_of = rows, images, tuple(parts), part_of
+        self.instances_of = instances_of
         self.matrices = np.zeros((len(parts) or 1, rows.classes, rows.classes), np.int64)
         self._of: dict[int, Int64[ndarray, " M"]] = {}
         self._regions = _Regions(rows.classes, images) if regions else None
@@ -106,7 +109,8 @@ class Tally:
         rows = self.parts[part] if self.parts else self.rows
         # Whatever can fail comes first: an image is counted whole or not at all.
         matrix = confusion(truth, predicted, rows.classes)
-        row = rows.of_image(truth, predicted, confidence, matrix)
+        instances = None if rows.things is None else self.instances_of(index)
+        row = rows.of_image(truth, predicted, confidence, matrix, instances)
         if self._regions is not None:
             self._regions.add(index, truth, predicted, confidence, matrix)
         self.matrices[part] += matrix

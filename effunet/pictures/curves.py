@@ -1,4 +1,4 @@
-"""Loss, mIoU and learning rate of a training, drawn over its epochs."""
+"""Losses, validation scores and learning rate of a training, drawn over its epochs."""
 
 import csv
 import io
@@ -10,11 +10,12 @@ from effunet.artifact import write
 
 
 def curves(rows: Sequence[Mapping[str, Any]] | Path, file: Path) -> None:
-    """Draw loss, mIoU and learning rate over the epochs of a training as a PNG.
+    """Draw losses, scores and learning rate over the epochs of a training as a PNG.
 
     Args:
         rows: one mapping per epoch, or the metrics.csv that holds them, with the keys `epoch`,
-            `train_loss`, `val_loss`, `miou` and `lr`; what is empty or absent is not drawn.
+            `train_loss`, `val_loss`, `miou`, `image_miou`, `boundary_iou` and `lr`; what is empty
+            or absent is not drawn.
         file: where the PNG goes.
     """
     # Imported here, for it takes long and only this drawing needs it. Figure and canvas by hand:
@@ -27,7 +28,7 @@ def curves(rows: Sequence[Mapping[str, Any]] | Path, file: Path) -> None:
             rows = list(csv.DictReader(stream))
     panels = {
         "loss": ("train_loss", "val_loss"),
-        "validation mIoU": ("miou",),
+        "validation": ("miou", "image_miou", "boundary_iou"),
         "learning rate": ("lr",),
     }
     figure = Figure(figsize=(12, 3.6), layout="constrained")
@@ -45,7 +46,7 @@ def curves(rows: Sequence[Mapping[str, Any]] | Path, file: Path) -> None:
                 axes.plot(*zip(*points, strict=True), label=key, marker=marker, markersize=3)
         axes.set(title=title, xlabel="epoch")
         axes.grid(alpha=0.3)
-        if title == "validation mIoU":
+        if title == "validation":
             axes.set_ylim(0, 1)
         if len(axes.lines) > 1:
             axes.legend()

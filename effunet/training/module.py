@@ -135,10 +135,8 @@ class Training(pl.LightningModule):
         # max is several times faster than argmax on a CPU; both return the first of equals.
         confidence, predicted = logits.softmax(1).max(1)
         arrays = batch["mask"], predicted.to(torch.uint8), confidence.float()
-        images = zip(
-            batch["index"].tolist(), *(array.cpu().numpy() for array in arrays), strict=True
-        )
-        for index, *image in images:
+        images = zip(*(array.cpu().numpy() for array in arrays), strict=True)
+        for index, image in zip(batch["index"].tolist(), images, strict=True):
             self.tally.add(index, *image)
         # Last: what lacks memory before is counted anew.
         self.val_loss.add(loss, len(logits))

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -146,7 +147,7 @@ class Run:
         if machine.is_first():
             started(folder)
         plan = network.plan.to_plain()
-        record = Record(folder, config, self.val, per_epoch, plan, data.skipped_val)
+        record = Record(folder, config, self.val, per_epoch, plan)
         watch = Watch(total)
         ema = Ema(network, config.ema) if config.ema is not None else None
         journal = Journal(record, watch)

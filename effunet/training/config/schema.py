@@ -90,7 +90,17 @@ class Config:
     monitor: str = key(
         "miou",
         "validation score that picks the segmenter kept",
-        choices=("miou", "pixel_accuracy", "mean_accuracy", "val_loss"),
+        choices=(
+            "miou",
+            "image_miou",
+            "frequency_weighted_iou",
+            "pixel_accuracy",
+            "mean_accuracy",
+            "mean_dice",
+            "boundary_iou",
+            "boundary_f",
+            "val_loss",
+        ),
     )
     loggers: list[str] = key(
         [],

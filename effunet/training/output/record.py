@@ -1,7 +1,7 @@
 """What a run leaves behind: after each validation the numbers, the best segmenter, the pictures.
 
-validation --> metrics.csv, curves.png, predictions.png
-           --> segmenter.safetensors, metrics.json   (when the monitored score is the best yet)
+validation --> metrics.csv, curves.png
+           --> segmenter.safetensors, metrics.json, predictions.png   (when it is the best yet)
            --> checkpoints/last.ckpt                 (last, so that it never runs ahead)
 """
 
@@ -19,7 +19,6 @@ import torch
 
 from effunet.artifact import write
 from effunet.data.dataset import Dataset
-from effunet.data.loading.faults import Skipped
 from effunet.errors import DataError, EffunetError
 from effunet.evaluation.report import Report, save
 from effunet.evaluation.split import report_of
@@ -31,6 +30,7 @@ from effunet.segmenter import Segmenter
 from effunet.training.config.schema import Config
 from effunet.training.module import Training
 from effunet.training.output.forgiving import Forgiving
+from effunet.training.output.pace import Pace
 
 LAST = Path("checkpoints") / "last.ckpt"
 
@@ -45,7 +45,6 @@ class Record:
         val: Dataset,
         steps_per_epoch: float,
         plan: dict[str, Any] | None = None,
-        skipped: Skipped | None = None,
     ) -> None:
         """Record into `folder`.
 
@@ -56,15 +55,14 @@ class Record:
             steps_per_epoch: optimizer steps that see each training image once.
             plan: of the network, as plain values; it is kept in the checkpoint, so that no other
                 network is resumed.
-            skipped: validation images that this process cannot read.
         """
         self.plan = plan
         self.folder = folder
         self.config = config
         self.val = val
         self.steps_per_epoch = steps_per_epoch
-        self.skipped = skipped
         self.forgiving = Forgiving(folder)
+        self._pace = Pace()
         self.pictures: list[Row] = []  # of the latest validation that drew some
         self.rows: list[dict[str, float | int | None]] = []
         self.best: float | None = None
@@ -107,7 +105,8 @@ class Record:
             assert self.facts is not None
             segmenter.save(self.folder / "segmenter.safetensors")
             save(self.facts, self.folder)
-            self._draw()
+            self._sheet()
+        self._pace(self._curves)
 
     def waited(self) -> bool:
         """Tell whether the last `patience` validations have brought no better score."""
@@ -193,13 +192,12 @@ class Record:
             facts["pixel_ranges"] = [list(ends) for ends in self.val.pixels.ranges]
         return facts
 
-    def _draw(self) -> None:
-        """Refresh the pictures."""
+    def _sheet(self) -> None:
+        """Draw what the segmenter that is kept predicts."""
         if self.pictures:
             with self.forgiving.writing("predictions.png"):
                 picture = sheet(self.pictures, self.val.labels)
                 write(self.folder / "predictions.png", png(picture))
-        self._curves()
 
     def _pictures(self, segmenter: Segmenter) -> list[Row]:
         rows: list[Row] = []
