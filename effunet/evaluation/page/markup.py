@@ -1,0 +1,160 @@
+"""Texts, numbers and small pieces of HTML. Whatever is not markup goes through `text` first."""
+
+import html
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+Pair = Sequence[float] | None
+"""The two ends of an interval, or None where there is none."""
+
+NONE = "n/a"
+
+# An HTML document may not hold these characters, however they are written (HTML, 13.1.4).
+_FORBIDDEN = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]"
+)
+
+
+def text(value: object) -> str:
+    """Any value as text for an element or a quoted attribute."""
+    return html.escape(_FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", str(value)))
+
+
+def number(share: float | None, digits: int = 1) -> str:
+    """A share of 0..1 as a number of percent without the sign: '63.2'."""
+    return NONE if share is None else f"{100 * share:.{digits}f}"
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """A share as '63.2 %', with a space that does not break."""
+    return NONE if share is None else f"{number(share, digits)}\N{NO-BREAK SPACE}%"
+
+
+def between(pair: Pair) -> str:
+    """An interval of shares as '61.0 to 65.1 %'; nothing where there is none."""
+    return "" if pair is None else f"{number(pair[0])} to {percent(pair[1])}"
+
+
+def points(difference: float | None) -> str:
+    """A difference of shares in percentage points, with its sign: '+1.2'."""
+    return NONE if difference is None else f"{100 * difference:+.1f}"
+
+
+def count(value: int | None) -> str:
+    """A whole number with commas: '1,234,567'."""
+    return NONE if value is None else f"{value:,}"
+
+
+def many(value: int, one: str, more: str | None = None) -> str:
+    """'1 image', '2 images'."""
+    return f"{count(value)} {one if value == 1 else more or one + 's'}"
+
+
+def cell(value: float | None, shown: str, *, extra: str = "", **attributes: object) -> str:
+    """A cell of a table: the value to the last digit for sorting, and what people read.
+
+    Args:
+        value: None where it has none: shown as n/a, and last in every order.
+        shown: text of the value.
+        extra: markup behind the text.
+        attributes: further ones of the element.
+    """
+    if value is None:
+        return f'<td class="num none">{NONE}</td>'
+    return f'<td class="num"{_attributes(data_value=value, **attributes)}>{text(shown)}{extra}</td>'
+
+
+def share_cell(share: float | None, **attributes: object) -> str:
+    """A cell with a share of 0..1, in percent."""
+    return cell(share, number(share), **attributes)
+
+
+def table(
+    kind: str,
+    caption: str,
+    heads: Iterable[tuple[str, str]],
+    rows: Iterable[str],
+    foot: str = "",
+) -> str:
+    """A table that scrolls within its own box.
+
+    Args:
+        kind: class names of the element; 'sortable' lets the script sort it.
+        caption: says what it holds; plain text.
+        heads: of each column its name and what it means; plain texts.
+        rows: markup of the cells of each.
+        foot: markup of the cells of a last line; nothing: none.
+    """
+    cells = "".join(
+        f'<th scope="col"{_attributes(title=meaning)}>{text(name)}</th>' for name, meaning in heads
+    )
+    body = "\n".join(f"<tr>{row}</tr>" for row in rows)
+    last = f"<tfoot><tr>{foot}</tr></tfoot>" if foot else ""
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{text(caption)}">'
+        f'<table class="{kind}"><caption>{text(caption)}</caption>'
+        f"<thead><tr>{cells}</tr></thead>\n<tbody>{body}</tbody>{last}</table></div>"
+    )
+
+
+def block(key: str, title: str, *body: str, lead: str = "") -> str:
+    """A section of the page with its heading; the lead is plain text. Nothing without a body."""
+    inside = "\n".join(part for part in body if part)
+    if not inside:
+        return ""
+    said = f'<p class="lead">{text(lead)}</p>' if lead else ""
+    return f'<section id="{key}"><h2>{text(title)}</h2>{said}\n{inside}</section>'
+
+
+def chip(color: Sequence[int]) -> str:
+    """A small square of a colour, 0..255 each."""
+    red, green, blue = color
+    return f'<span class="chip" style="background:rgb({red},{green},{blue})"></span>'
+
+
+def legend(entries: Iterable[tuple[str, Sequence[int]]]) -> str:
+    """Colours and what they mean."""
+    items = "".join(f"<li>{chip(color)}{text(name)}</li>" for name, color in entries)
+    return f'<ul class="legend">{items}</ul>'
+
+
+def bar(share: float, interval: Pair = None, kind: str = "") -> str:
+    """A bar of 0..1 on a track, with a whisker over its interval."""
+    whisker = ""
+    if interval is not None:
+        low, high = interval
+        whisker = f'<i class="whisker" style="{_stretch(low, high)}"></i>'
+    return (
+        f'<span class="track {kind}" aria-hidden="true">'
+        f'<i class="bar" style="width:{_length(share)}"></i>{whisker}</span>'
+    )
+
+
+def dot(value: float, interval: Pair, low: float = 0.0, high: float = 1.0) -> str:
+    """A dot on a track from low to high, with its interval; a line at zero where that is inside."""
+
+    def place(position: float) -> float:
+        return (position - low) / (high - low) if high > low else 0.5
+
+    marks = f'<i class="zero" style="left:{_length(place(0))}"></i>' if low < 0 < high else ""
+    if interval is not None:
+        marks += f'<i class="whisker" style="{_stretch(*map(place, interval))}"></i>'
+    marks += f'<i class="dot" style="left:{_length(place(value))}"></i>'
+    return f'<span class="track dots" aria-hidden="true">{marks}</span>'
+
+
+def _stretch(low: float, high: float) -> str:
+    return f"left:{_length(low)};width:{_length(high - low)}"
+
+
+def _length(share: float) -> str:
+    return f"{100 * min(max(share, 0.0), 1.0):.2f}%"
+
+
+def _attributes(**named: Any) -> str:
+    return "".join(
+        f' {name.replace("_", "-")}="{text(value)}"'
+        for name, value in named.items()
+        if value not in (None, "")
+    )
