@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64, Integer
+from jaxtyping import Float64, Int64, Integer
 from numpy import ndarray
 from torch import Tensor
 
@@ -16,7 +16,7 @@ from effunet import artifact
 from effunet.labels import LabelMap
 from effunet.metrics.bootstrap import LEVEL, RESAMPLES, interval
 from effunet.metrics.boundary import F_SHARE, IOU_SHARE
-from effunet.metrics.calibration import curve
+from effunet.metrics.calibration import BINS, reliability_curve
 from effunet.metrics.instances import Things
 from effunet.metrics.regions import DISTANCES, SIZES
 from effunet.metrics.rows import SCALARS
@@ -122,7 +122,7 @@ class Report:
             }
         if rows.things is not None:
             plain["iiou"] = self._instances(rows.things, rows.iiou(sums), plain)
-        plain["calibration"] = {"ece": plain["ece"], "bins": curve(rows.reliability(sums))}
+        plain["calibration"] = {"ece": plain["ece"], "bins": _bins(rows.reliability(sums))}
         self._add_intervals(plain)
         if counts.regions is not None:
             plain["errors"] = self._errors(counts)
@@ -197,6 +197,20 @@ def most_confused(counts: Counts, at_most: int) -> list[tuple[int, int]]:
     places = np.argsort(-wrong, axis=None, kind="stable")[:at_most]
     pairs = [divmod(int(place), len(wrong)) for place in places]
     return [(truth, predicted) for truth, predicted in pairs if wrong[truth, predicted]]
+
+
+def _bins(counts: Int64[ndarray, "3 b"]) -> list[dict[str, float | int | None]]:
+    confidence, accuracy = reliability_curve(counts)
+    return [
+        {
+            "low": place / BINS,
+            "high": (place + 1) / BINS,
+            "pixels": int(counts[0, place]),
+            "confidence": or_none(confidence[place]),
+            "accuracy": or_none(accuracy[place]),
+        }
+        for place in range(BINS)
+    ]
 
 
 def _plain(values: Float64[ndarray, "T 2"]) -> list[list[float] | None]:

@@ -16,10 +16,11 @@ from tiny_segmenter import LABELS, random_image, tiny_segmenter
 from effunet.data.dataset import Dataset, Sample
 from effunet.errors import DataError, ModelError
 from effunet.evaluation.evaluate import evaluate
-from effunet.evaluation.report import Report
+from effunet.evaluation.report import Report, save
+from effunet.evaluation.table import table_of
 from effunet.infer import Way, predict
 from effunet.labels import IGNORE, LabelClass, LabelMap
-from effunet.metrics.confusion import ConfusionMatrix
+from effunet.metrics.tally import Tally
 
 SIZES = ((40, 50), (33, 65), (64, 64), (1, 7))
 
@@ -79,14 +80,14 @@ def test_an_evaluation_equals_an_independent_count(way: Way) -> None:
 
 def test_labels_reach_the_count_as_they_were_read(monkeypatch: pytest.MonkeyPatch) -> None:
     dataset, seen = Made(), []
-    update = ConfusionMatrix.update
+    add = Tally.add
 
-    def spy(self: ConfusionMatrix, prediction: torch.Tensor, target: torch.Tensor) -> None:
-        seen.append(hashlib.sha256(target[0].numpy().tobytes()).hexdigest())
-        assert prediction.shape == target.shape
-        update(self, prediction, target)
+    def spy(self: Tally, index: int, truth: np.ndarray, *predicted: np.ndarray) -> None:
+        seen.append(hashlib.sha256(truth.tobytes()).hexdigest())
+        assert all(array.shape == truth.shape for array in predicted)
+        add(self, index, truth, *predicted)
 
-    monkeypatch.setattr(ConfusionMatrix, "update", spy)
+    monkeypatch.setattr(Tally, "add", spy)
     evaluate(tiny_segmenter(), dataset)
     assert seen == [hashlib.sha256(dataset[i].mask.tobytes()).hexdigest() for i in range(4)]
 
@@ -143,13 +144,18 @@ REPORT = Report.from_matrix(MATRIX, LABELS, images=2, dataset="made", split="tes
 
 def test_a_class_in_neither_truth_nor_prediction_is_null_and_leaves_the_mean() -> None:
     plain = REPORT.to_plain()
-    assert plain["classes"][2] == {"name": "car", "iou": None, "accuracy": None, "pixels": 0}
+    assert plain["classes"][2] == {
+        "name": "car",
+        "color": [0, 0, 142],
+        **dict.fromkeys(("iou", "accuracy", "precision", "dice")),
+        **dict.fromkeys(("pixels", "predicted"), 0),
+    }
     assert plain["counted"] == 2
     assert plain["miou"] == pytest.approx((6 / 9 + 1 / 4) / 2)
 
 
 def test_metrics_json_holds_what_the_design_promises(tmp_path: Path) -> None:
-    plain = json.loads(REPORT.save(tmp_path / "new" / "folder").read_text())
+    plain = json.loads(save(REPORT.to_plain(), tmp_path / "new" / "folder").read_text())
     assert plain == REPORT.to_plain()
     assert plain["confusion"] == MATRIX.tolist()
     assert (plain["images"], plain["pixels"], plain["pixel_accuracy"]) == (2, 10, 0.7)
@@ -160,7 +166,7 @@ def test_metrics_json_holds_what_the_design_promises(tmp_path: Path) -> None:
 
 def _printed(report: Report, plain: bool) -> str:
     console = Console(file=StringIO(), width=200, markup=False)
-    console.print(report.table(plain=plain))
+    console.print(table_of(report.to_plain(), plain=plain))
     return console.file.getvalue()  # type: ignore[attr-defined]
 
 

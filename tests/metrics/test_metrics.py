@@ -146,8 +146,24 @@ def test_nothing_but_ignored_pixels_gives_no_score_and_valid_json():
 def test_plain_scores_carry_names_counts_and_nulls():
     plain = Scores.from_confusion(np.array([[3, 1], [0, 0]])).to_plain(["road", "car"])
     assert plain["classes"] == [
-        {"name": "road", "iou": 0.75, "accuracy": 0.75, "pixels": 4},
-        {"name": "car", "iou": 0.0, "accuracy": None, "pixels": 0},
+        {
+            "name": "road",
+            "iou": 0.75,
+            "accuracy": 0.75,
+            "precision": 1.0,
+            "dice": pytest.approx(6 / 7),
+            "pixels": 4,
+            "predicted": 3,
+        },
+        {
+            "name": "car",
+            "iou": 0.0,
+            "accuracy": None,
+            "precision": 0.0,
+            "dice": 0.0,
+            "pixels": 0,
+            "predicted": 1,
+        },
     ]
     assert plain["confusion"] == [[3, 1], [0, 0]]
 
