@@ -20,6 +20,7 @@ from numpy import ndarray
 
 from effunet.labels import IGNORE
 from effunet.metrics.confusion import check_indices, joint_counts
+from effunet.metrics.ratio import ratio
 
 IOU_SHARE = 0.02
 """Width of the band of boundary IoU, as a share of the image's diagonal: Cheng's default."""
@@ -101,7 +102,7 @@ def contour_counts(
 def boundary_iou(counts: Integer[ndarray, "... 3 K"]) -> Float64[ndarray, "... K"]:
     """Boundary IoU of each class from sums of `band_counts`; NaN for a class in no band."""
     both, true, said = np.moveaxis(counts.astype(np.float64), -2, 0)
-    return _ratio(both, true + said - both)
+    return ratio(both, true + said - both)
 
 
 def boundary_f(counts: Integer[ndarray, "... 4 K"]) -> Float64[ndarray, "... K"]:
@@ -111,14 +112,9 @@ def boundary_f(counts: Integer[ndarray, "... 4 K"]) -> Float64[ndarray, "... K"]
     masks alone, NaN for one that has none.
     """
     said_met, said, true_met, true = np.moveaxis(counts.astype(np.float64), -2, 0)
-    precision, recall = _ratio(said_met, said), _ratio(true_met, true)
-    score = np.nan_to_num(_ratio(2 * precision * recall, precision + recall))
+    precision, recall = ratio(said_met, said), ratio(true_met, true)
+    score = np.nan_to_num(ratio(2 * precision * recall, precision + recall))
     return np.where(said + true > 0, score, np.nan)
-
-
-def _ratio(part: Float64[ndarray, "..."], whole: Float64[ndarray, "..."]) -> ndarray:
-    """Part / whole, NaN (and no warning) where the whole is nothing."""
-    return np.divide(part, whole, out=np.full(whole.shape, np.nan), where=whole > 0)
 
 
 def _where_known(
