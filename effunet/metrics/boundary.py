@@ -11,6 +11,7 @@ too. An unknown pixel makes no boundary.
 """
 
 import math
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import cv2
@@ -20,6 +21,7 @@ from numpy import ndarray
 
 from effunet.labels import IGNORE
 from effunet.metrics.confusion import check_indices, joint_counts
+from effunet.metrics.ratio import ratio
 
 IOU_SHARE = 0.02
 """Width of the band of boundary IoU, as a share of the image's diagonal: Cheng's default."""
@@ -42,11 +44,36 @@ def band(labels: UInt8[ndarray, "H W"], distance: int) -> Bool[ndarray, "H W"]:
 
     Raises ValueError for a distance below 1.
     """
-    near = _near_another(labels, distance)
+    (near,) = near_another(labels, [distance])
     edges = np.s_[:distance], np.s_[-distance:], np.s_[:, :distance], np.s_[:, -distance:]
     for edge in edges:
         near[edge] = labels[edge] != IGNORE
     return near
+
+
+def near_another(
+    labels: UInt8[ndarray, "H W"], distances: Sequence[int]
+) -> Iterator[Bool[ndarray, "H W"]]:
+    """Whether known pixels have another known class at most so far away, for each distance.
+
+    Args:
+        labels: class indices, 255 where unknown.
+        distances: in pixels (Chebyshev), increasing, 1 at least.
+
+    Raises ValueError for other distances.
+    """
+    steps = np.diff(distances, prepend=0)
+    if (steps < 1).any():
+        raise ValueError(f"distances are 1 pixel at least and increase, got {list(distances)}")
+    # A window holds another class where its lowest or its highest index differs from its middle's.
+    # Unknown pixels are the highest for the one and the lowest for the other: they never differ.
+    lowest = np.ascontiguousarray(labels)
+    known = lowest != IGNORE
+    highest = lowest * known
+    for step in steps.tolist():
+        window = np.ones((2 * step + 1, 2 * step + 1), np.uint8)
+        lowest, highest = cv2.erode(lowest, window), cv2.dilate(highest, window)
+        yield ((lowest != labels) | (highest != labels)) & known
 
 
 def band_counts(
@@ -87,7 +114,8 @@ def contour_counts(
 
     Raises ValueError for different shapes, an index that is no class, or another distance.
     """
-    _check_distance(distance)
+    if distance < 1:
+        raise ValueError(f"contours meet at 1 pixel at least, got {distance}")
     predicted = _where_known(truth, predicted, classes)
     true, said = _contours(truth, classes), _contours(predicted, classes)
     counts = np.zeros((4, classes), np.int64)
@@ -101,7 +129,7 @@ def contour_counts(
 def boundary_iou(counts: Integer[ndarray, "... 3 K"]) -> Float64[ndarray, "... K"]:
     """Boundary IoU of each class from sums of `band_counts`; NaN for a class in no band."""
     both, true, said = np.moveaxis(counts.astype(np.float64), -2, 0)
-    return _ratio(both, true + said - both)
+    return ratio(both, true + said - both)
 
 
 def boundary_f(counts: Integer[ndarray, "... 4 K"]) -> Float64[ndarray, "... K"]:
@@ -111,14 +139,9 @@ def boundary_f(counts: Integer[ndarray, "... 4 K"]) -> Float64[ndarray, "... K"]
     masks alone, NaN for one that has none.
     """
     said_met, said, true_met, true = np.moveaxis(counts.astype(np.float64), -2, 0)
-    precision, recall = _ratio(said_met, said), _ratio(true_met, true)
-    score = np.nan_to_num(_ratio(2 * precision * recall, precision + recall))
+    precision, recall = ratio(said_met, said), ratio(true_met, true)
+    score = np.nan_to_num(ratio(2 * precision * recall, precision + recall))
     return np.where(said + true > 0, score, np.nan)
-
-
-def _ratio(part: Float64[ndarray, "..."], whole: Float64[ndarray, "..."]) -> ndarray:
-    """Part / whole, NaN (and no warning) where the whole is nothing."""
-    return np.divide(part, whole, out=np.full(whole.shape, np.nan), where=whole > 0)
 
 
 def _where_known(
@@ -131,27 +154,9 @@ def _where_known(
     return np.where(truth == IGNORE, truth, predicted)
 
 
-def _near_another(labels: UInt8[ndarray, "H W"], distance: int) -> Bool[ndarray, "H W"]:
-    """Whether a known pixel's square window of this reach holds another known class."""
-    _check_distance(distance)
-    labels = np.ascontiguousarray(labels)
-    window = np.ones((2 * distance + 1, 2 * distance + 1), np.uint8)
-    # The window holds another class where its lowest or its highest index differs from the pixel's.
-    # Unknown pixels are the highest for the one and the lowest for the other, so they never differ.
-    known = labels != IGNORE
-    lowest = cv2.erode(labels, window)
-    highest = cv2.dilate(labels * known, window)
-    return ((lowest != labels) | (highest != labels)) & known
-
-
-def _check_distance(distance: int) -> None:
-    if distance < 1:
-        raise ValueError(f"a distance of boundaries is 1 pixel at least, got {distance}")
-
-
 def _contours(labels: UInt8[ndarray, "H W"], classes: int) -> list[Int64[ndarray, "n 2"]]:
     """The contour pixels of each class as (row, column), from top to bottom."""
-    places = np.flatnonzero(_near_another(labels, 1))
+    places = np.flatnonzero(next(near_another(labels, [1])))
     owners = np.ravel(labels)[places]
     order = np.argsort(owners, kind="stable")
     rows, columns = np.divmod(places[order], labels.shape[1])

@@ -181,7 +181,7 @@ def test_reach_is_a_rounded_share_of_the_diagonal_and_one_at_least():
 def test_no_class_and_no_distance_are_refused(count):
     mask = np.array([[0, 1], [1, 255]], np.uint8)
     zeros = np.zeros_like(mask)
-    with pytest.raises(ValueError, match="1 pixel at least, got 0"):
+    with pytest.raises(ValueError, match=r"1 pixel at least.*, got .?0"):
         count(mask, zeros, 2, 0)
     with pytest.raises(ValueError, match="truth holds class index 1, but 1 classes"):
         count(mask, zeros, 1, 1)
