@@ -10,6 +10,8 @@ import numpy as np
 from jaxtyping import Float64, Int64, Integer
 from numpy import ndarray
 
+from effunet.metrics.ratio import ratio
+
 Areas = Int64[ndarray, "*R 3 K"]
 """Rightly predicted, true and predicted pixels of each class."""
 
@@ -59,12 +61,6 @@ def mean(scores: Float64[ndarray, "*R K"]) -> Float64[ndarray, "*R"]:
     """Mean over the classes that have a score; NaN when none has."""
     known = np.isfinite(scores)
     return ratio(np.where(known, scores, 0).sum(-1), known.sum(-1))
-
-
-def ratio(part: Any, whole: Any) -> Float64[ndarray, "*R"]:
-    """Part / whole in float64, NaN where the whole is nothing."""
-    whole = np.asarray(whole, np.float64)
-    return np.divide(part, whole, out=np.full(whole.shape, np.nan), where=whole > 0)
 
 
 def _parts(areas: Areas) -> tuple[Any, Any, Any]:

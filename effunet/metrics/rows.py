@@ -25,6 +25,7 @@ from effunet.metrics.boundary import (
 from effunet.metrics.calibration import BINS, expected_calibration_error, reliability_counts
 from effunet.metrics.categories import merged
 from effunet.metrics.instances import Things, iiou, instance_counts
+from effunet.metrics.ratio import ratio
 
 WEIGHT_UNIT = 2**20
 """Weighted pixels of instances are kept in whole units of one part of a pixel in this many."""
@@ -127,7 +128,7 @@ class Rows:
         units, images = np.moveaxis(self.take("image", sums), -1, 0)
         values = [
             areas.mean(ious),
-            areas.ratio(units, IMAGE_UNIT * images),
+            ratio(units, IMAGE_UNIT * images),
             areas.frequency_weighted(ious, own),
             areas.pixel_accuracy(own),
             areas.mean(areas.accuracy(own)),
@@ -181,7 +182,7 @@ class Rows:
     def image_scores(self, rows: Int64[ndarray, "N M"]) -> Float64[ndarray, " N"]:
         """Each image's own mIoU, over the classes that it holds or is taken to hold."""
         units, has_score = self.take("image", rows).T
-        return areas.ratio(units, IMAGE_UNIT * has_score)
+        return ratio(units, IMAGE_UNIT * has_score)
 
     def take(self, name: str, sums: Sums) -> Int64[ndarray, "*R n"]:
         """One kind of count, by its name in `places`."""

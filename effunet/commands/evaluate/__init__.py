@@ -14,7 +14,7 @@ Commands = Any
 
 def run(arguments: Namespace) -> int:
     """Measure, and return the exit code."""
-    return import_module("effunet.commands.evaluate.run").run(arguments)
+    return import_module("effunet.commands.evaluate.measure").run(arguments)
 
 
 def add_parser(commands: Commands) -> None:
