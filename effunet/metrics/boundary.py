@@ -119,10 +119,10 @@ def contour_counts(
     predicted = _where_known(truth, predicted, classes)
     true, said = _contours(truth, classes), _contours(predicted, classes)
     counts = np.zeros((4, classes), np.int64)
-    for index, (theirs, ours) in enumerate(zip(true, said, strict=True)):
-        counts[:, index] = (
-            _met(ours, theirs, distance), len(ours), _met(theirs, ours, distance), len(theirs)
-        )  # fmt: skip
+    counts[1], counts[3] = [len(points) for points in said], [len(points) for points in true]
+    for index in np.flatnonzero(counts[1] * counts[3]):
+        counts[0, index] = _met(said[index], true[index], distance)
+        counts[2, index] = _met(true[index], said[index], distance)
     return counts
 
 
@@ -166,9 +166,7 @@ def _contours(labels: UInt8[ndarray, "H W"], classes: int) -> list[Int64[ndarray
 
 
 def _met(points: Int64[ndarray, "n 2"], others: Int64[ndarray, "m 2"], distance: int) -> int:
-    """How many of the points have one of the others at most `distance` away."""
-    if not (len(points) and len(others)):
-        return 0
+    """How many of the points have one of the others (some are needed) at most so far away."""
     start, end = others.min(0) - distance, others.max(0) + distance
     points = points[((start <= points) & (points <= end)).all(1)]
     # The canvas is wider by one distance more, and no window of what is left passes its end.

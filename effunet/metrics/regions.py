@@ -43,8 +43,9 @@ def size_counts(
         mask = (truth == index).view(np.uint8)
         left, top, width, height = cv2.boundingRect(mask)
         window = np.s_[top : top + height, left : left + width]
-        found, objects, stats, _ = cv2.connectedComponentsWithStats(mask[window], connectivity=8)
-        areas = stats[1:, cv2.CC_STAT_AREA].astype(np.int64)
+        # OpenCV's own statistics would take three times as long: they hold boxes and centres, too.
+        found, objects = cv2.connectedComponents(mask[window], connectivity=8)
+        areas = np.bincount(objects.ravel())[1:]
         faults = np.bincount(objects[wrong[window]], minlength=found)[1:]
         sizes = np.searchsorted(SIZES, areas, side="right")
         np.add.at(counts[index], sizes, np.stack([np.ones_like(areas), areas, faults], 1))
