@@ -8,6 +8,7 @@ from typing import Any
 from rich.text import Text
 
 from effunet import artifact
+from effunet.calibration import Calibration
 from effunet.commands.terminal import console, count, shown
 from effunet.errors import ModelError
 
@@ -70,6 +71,8 @@ def _lines(facts: dict[str, Any]) -> Iterator[Text]:
     yield _line("", f"mean {mean}, std {std}, applied inside")
     yield _line("trained", trained.strip())
     yield _line("scores", _scores(facts["scores"]))
+    if (entry := facts.get("calibration")) is not None:
+        yield _line("calibration", _calibration(entry, len(facts["labels"]["classes"])))
 
 
 def _network(network: dict[str, Any]) -> Iterator[Text]:
@@ -101,6 +104,16 @@ def _scores(scores: dict[str, Any] | None) -> str:
         said.replace("miou", "mIoU").replace("_", " ") + (f" on {' '.join(where)}" if where else "")
         or "none known"
     )
+
+
+def _calibration(entry: Any, classes: int) -> str:
+    found = Calibration.from_plain(entry, classes)
+    said = f"temperature {found.temperature:.4g}"
+    if found.threshold is not None:
+        said += f", threshold {found.threshold:.4g}"
+    where = [str(entry[key]) for key in ("dataset", "split") if entry.get(key)]
+    images = f"{entry['images']} images of " if entry.get("images") else ""
+    return said + (f", on {images}{' '.join(where)}" if where else "")
 
 
 def _numbers(values: list[float]) -> str:

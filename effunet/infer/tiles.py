@@ -31,7 +31,9 @@ def blend(
         tile: height and width of a tile; all are whole but those of an image that is smaller.
     """
     rows, columns = windows(height, tile), windows(width, tile)
-    tops, lefts = _starts(rows, height), _starts(columns, width)
+    # No later tile reaches before its own start: a block ends where the next tile starts.
+    tops = [*(row.start for row, _ in rows), height]
+    lefts = [*(column.start for column, _ in columns), width]
     above: list[Tensor] = []  # for each column of tiles, what the tiles above add to this row
     for (row, row_weight), (top, bottom) in zip(rows, pairwise(tops), strict=True):
         before: Tensor | None = None  # what the tile on the left adds to this one
@@ -77,8 +79,3 @@ def windows(size: int, tile: int) -> list[tuple[slice, Float[Tensor, " n"]]]:
         (stretch, torch.from_numpy(weight / total[stretch]).float())
         for stretch, weight in zip(slices, weights, strict=True)
     ]
-
-
-def _starts(stretches: list[tuple[slice, Float[Tensor, " n"]]], size: int) -> list[int]:
-    """The first places of all stretches, and the end: no later stretch reaches before its own."""
-    return [*(stretch.start for stretch, _ in stretches), size]

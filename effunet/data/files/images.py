@@ -25,6 +25,10 @@ from effunet.errors import DataError
 
 AnyPixels = Shaped[np.ndarray, "H W"] | Shaped[np.ndarray, "H W S"]
 
+LARGE = 2**25
+"""Pixels from which on an image is decoded with as few copies as can be, and not as fast."""
+
+_BAND = 256  # rows that are copied at once of a large image
 _ORIENTATION = 274  # a tag of EXIF
 
 # EXIF orientation -> how to turn what is stored into what was seen.
@@ -59,7 +63,7 @@ def read_image(
         )
     if (
         pixels.channels != 4
-        and (raw := read_plain_png(data, max_pixels, (PNG_GREY, PNG_RGB))) is not None
+        and (raw := read_plain_png(data, min(max_pixels, LARGE), (PNG_GREY, PNG_RGB))) is not None
     ):
         return _with_channels(pixels.to_bytes(raw), pixels.channels, path)
     with opened(path, io.BytesIO(data), max_pixels) as image:
@@ -96,8 +100,22 @@ def _stored(path: Path, image: Image.Image, alpha: bool) -> AnyPixels:
     if image.mode.startswith("I"):
         return np.array(image).astype(np.uint16)
     if image.mode in ("L", "RGB") or (alpha and image.mode == "RGBA"):
+        return _array(image)
+    return _array(image.convert("L" if image.mode in ("1", "LA") else "RGB"))
+
+
+def _array(image: Image.Image) -> AnyPixels:
+    """np.array(image); of a large one band by band, for the whole is copied twice on its way."""
+    width, height = image.size
+    if width * height < LARGE:
         return np.array(image)
-    return np.array(image.convert("L" if image.mode in ("1", "LA") else "RGB"))
+    image.load()
+    bands = image.getbands()
+    pixels = np.empty((height, width, len(bands)) if len(bands) > 1 else (height, width), np.uint8)
+    for top in range(0, height, _BAND):
+        bottom = min(top + _BAND, height)
+        pixels[top:bottom] = np.asarray(image.crop((0, top, width, bottom)))
+    return pixels
 
 
 def _deep_color(data: bytes) -> AnyPixels:
