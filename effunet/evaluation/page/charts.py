@@ -34,7 +34,8 @@ def reliability(facts: dict[str, Any]) -> str:
         gap = f'<path class="gap" d="M{x:.1f} {y:.1f}V{_y(entry["confidence"]):.1f}"/>'
         points.append(f"{x:.1f},{y:.1f}")
         parts.append(
-            f'{gap}<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}"><title>{said}</title></circle>'
+            f'{gap}<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}">'
+            f"<title>{said}</title></circle>"
         )
         left, right, high = _x(entry["low"]), _x(entry["high"]), 40 * share / largest
         parts.append(

@@ -148,7 +148,8 @@ def _verdict(entry: dict[str, Any]) -> str:
     name, first = f"<b>{text(entry['name'])}</b>", text(entry["to"])
     if change is None:
         return f"{name} and {first} cannot be compared."
-    side = f"{name} is {100 * abs(change):.1f} points of mIoU {'above' if change > 0 else 'below'} {first}"
+    where = "above" if change > 0 else "below"
+    side = f"{name} is {100 * abs(change):.1f} points of mIoU {where} {first}"
     if sure is None:
         return f"{side}; how sure that is was not measured."
     spread = f"interval {points(sure[0])} to {points(sure[1])}"

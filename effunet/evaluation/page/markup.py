@@ -3,6 +3,7 @@
 import html
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 Pair = Sequence[float] | None
@@ -65,9 +66,9 @@ def cell(value: float | None, shown: str, *, extra: str = "", **attributes: obje
     return f'<td class="num"{_attributes(data_value=value, **attributes)}>{text(shown)}{extra}</td>'
 
 
-def share_cell(share: float | None, **attributes: object) -> str:
+def share_cell(share: float | None, title: str = "") -> str:
     """A cell with a share of 0..1, in percent."""
-    return cell(share, number(share), **attributes)
+    return cell(share, number(share), title=title)
 
 
 def table(
@@ -98,13 +99,29 @@ def table(
     )
 
 
-def block(key: str, title: str, *body: str, lead: str = "") -> str:
-    """A section of the page with its heading; the lead is plain text. Nothing without a body."""
-    inside = "\n".join(part for part in body if part)
-    if not inside:
-        return ""
-    said = f'<p class="lead">{text(lead)}</p>' if lead else ""
-    return f'<section id="{key}"><h2>{text(title)}</h2>{said}\n{inside}</section>'
+@dataclass(frozen=True)
+class Block:
+    """A part of the page with a heading, to which the contents lead."""
+
+    key: str
+    title: str
+    body: tuple[str, ...]
+    lead: str = ""
+    """What the block shows; plain text, as the title is."""
+
+    def __bool__(self) -> bool:
+        return any(self.body)
+
+    def __str__(self) -> str:
+        said = f'<p class="lead">{text(self.lead)}</p>' if self.lead else ""
+        inside = "\n".join(part for part in self.body if part)
+        heading = f"<h2>{text(self.title)}</h2>"
+        return f'<section id="{text(self.key)}">{heading}{said}\n{inside}</section>'
+
+
+def block(key: str, title: str, *body: str, lead: str = "") -> Block:
+    """A part of the page of these pieces of markup; it is false where all are empty."""
+    return Block(key, title, body, lead)
 
 
 def chip(color: Sequence[int]) -> str:

@@ -68,9 +68,10 @@ def _cells(truth: int, row: Sequence[int], names: Sequence[str]) -> Iterator[str
 def _picture(matrix: Sequence[Sequence[int]], names: Sequence[str]) -> str:
     side = SIDE * len(names)
     size = side + MARGIN
+    said = f"Confusion matrix of {len(names)} classes; the most confused pairs stand below"
     parts = [
-        f'<svg class="matrix" width="{size}" height="{size}" viewBox="0 0 {size} {size}" role="img" '
-        f'aria-label="Confusion matrix of {len(names)} classes; the most confused pairs stand below">'
+        f'<svg class="matrix" width="{size}" height="{size}" viewBox="0 0 {size} {size}" '
+        f'role="img" aria-label="{said}">'
         f'<rect class="ground" x="{MARGIN}" y="{MARGIN}" width="{side}" height="{side}"/>'
     ]
     for index, name in enumerate(names):

@@ -14,10 +14,9 @@ def headline(facts: dict[str, Any]) -> str:
     """The sentence of the page: the dataset mIoU, on what, how sure and how it was measured."""
     sure = interval(facts, "miou")
     spread = facts.get("intervals") or {}
-    said = [
-        f"Mean over {facts.get('counted', 0)} of {many(len(facts['classes']), 'class', 'classes')}"
-    ]
-    said[0] += f", pixels summed over {many(facts['images'], 'image')}"
+    classes = many(len(facts["classes"]), "class", "classes")
+    images = many(facts["images"], "image")
+    said = [f"Mean over {facts.get('counted', 0)} of {classes}, pixels summed over {images}"]
     if sure is not None:
         level = f"{100 * spread['level']:g}"
         said.append(
@@ -117,8 +116,8 @@ def _missing(facts: dict[str, Any]) -> str:
     lost = len(facts.get("unreadable") or [])
     if not lost:
         return ""
-    what = f"{many(lost, 'image')} could not be read, and no number here counts "
-    return f'<p class="warning">{text(what)}{"it" if lost == 1 else "them"}. <a href="#unreadable">Which and why</a></p>'
+    what = f"{many(lost, 'image')} could not be read; the numbers are those of the others."
+    return f'<p class="warning">{text(what)} <a href="#unreadable">Which and why</a></p>'
 
 
 def _extremes(facts: dict[str, Any]) -> str:
