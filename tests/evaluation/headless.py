@@ -61,7 +61,9 @@ class Browser:
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.send(f"{domain}.enable")
 
-    def open(self, file: Path, *, width: int = 1280, dark: bool = False, script: bool = True) -> None:
+    def open(
+        self, file: Path, *, width: int = 1280, dark: bool = False, script: bool = True
+    ) -> None:
         """Load a file at a width, in a theme; forgets what was said before."""
         self.said, self.requests, self._loaded = [], [], False
         self.send("Emulation.setScriptExecutionDisabled", value=not script)

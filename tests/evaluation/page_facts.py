@@ -1,5 +1,6 @@
 """Facts as metrics.json holds them, made from a confusion matrix, and pictures of noise."""
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -83,7 +84,7 @@ def made_facts(
                     "confidence": (low + high) / 2,
                     "accuracy": max(0.0, (low + high) / 2 - 0.1 * (1 - low)),
                 }
-                for place, (low, high) in enumerate(zip(edges[:-1], edges[1:], strict=True))
+                for place, (low, high) in enumerate(pairwise(edges))
             ],
             "temperature": 1.34,
             "threshold": None,
@@ -153,9 +154,7 @@ def made_comparison(models: int = 3, classes: int = 5) -> dict[str, Any]:
     }
 
 
-def _entry(
-    matrix: np.ndarray, index: int, name: str, noise: np.random.Generator
-) -> dict[str, Any]:
+def _entry(matrix: np.ndarray, index: int, name: str, noise: np.random.Generator) -> dict[str, Any]:
     hits, true, said = matrix[index, index], matrix[index].sum(), matrix[:, index].sum()
     iou = _share(hits, true + said - hits)
     edge = None if iou is None else float(iou * noise.uniform(0.5, 0.9))

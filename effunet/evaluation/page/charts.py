@@ -52,6 +52,27 @@ def reliability(facts: dict[str, Any]) -> str:
     )
 
 
+def bins(facts: dict[str, Any]) -> str:
+    """The bins of the reliability curve as a table."""
+    entries = (facts.get("calibration") or {}).get("bins") or []
+    whole = sum(entry["pixels"] for entry in entries)
+    rows = [
+        f'<th scope="row">{number(entry["low"], 0)} to {number(entry["high"], 0)}</th>'
+        f"{share_cell(entry['confidence'])}{share_cell(entry['accuracy'])}"
+        f"{share_cell(entry['pixels'] / whole, title=count(entry['pixels']) + ' pixels')}"
+        for entry in entries
+        if entry["pixels"]
+    ]
+    heads = (
+        ("confidence", "from, to"),
+        ("mean confidence", "of the pixels of the bin"),
+        ("right", "share of the pixels of the bin that are right"),
+        ("of all pixels", ""),
+    )
+    caption = "Pixels by the confidence of their prediction, percent"
+    return markup.table("rates", caption, heads, rows) if rows else ""
+
+
 def distances(facts: dict[str, Any]) -> str:
     """Share of wrong pixels by their distance to a boundary of the truth."""
     bands = (facts.get("errors") or {}).get("distances") or []
@@ -75,7 +96,7 @@ def confused(facts: dict[str, Any]) -> str:
         f'<th scope="row" data-name="{text(pair["truth"])}">{text(pair["truth"])}</th>'
         f'<td data-name="{text(pair["predicted"])}">{text(pair["predicted"])}</td>'
         f"{cell(pair['pixels'], count(pair['pixels']))}"
-        + cell(pair["share"], number(pair["share"]), extra=markup.bar(pair["share"], kind="wrong"))
+        + cell(pair["share"], number(pair["share"]), before=markup.bar(pair["share"], kind="wrong"))
         for pair in pairs
     ]
     heads = (
@@ -100,7 +121,7 @@ def _rates(caption: str, kind: str, names: Sequence[str], bands: Sequence[dict[s
         rows.append(
             f'<th scope="row">{text(name)}</th>'
             + (cell(band["objects"], count(band["objects"])) if objects else "")
-            + cell(rate, number(rate), extra=drawn, title=f"{count(band['wrong'])} wrong pixels")
+            + cell(rate, number(rate), before=drawn, title=f"{count(band['wrong'])} wrong pixels")
             + share_cell(band["wrong"] / wrong if wrong else None)
             + share_cell(band["pixels"] / whole, title=f"{count(band['pixels'])} pixels")
         )

@@ -73,6 +73,11 @@ def _few_colours(picture: UInt8[ndarray, "H W 3"]) -> Image.Image:
     return shown
 
 
+def _colours(facts: dict[str, Any]) -> list[tuple[str, Sequence[int]]]:
+    named = [(c["name"], c["color"]) for c in facts["classes"] if c.get("color")]
+    return [*named, ("not counted", (0, 0, 0))] if named else []
+
+
 def _figure(figure: Figure) -> str:
     panels = "".join(_panel(panel, figure) for panel in figure.panels)
     return (
@@ -99,7 +104,7 @@ def _legend(kind: str, facts: dict[str, Any]) -> str:
     entries: Sequence[tuple[str, Sequence[int]]] = {
         "errors": ERRORS,
         "class errors": CLASS_ERRORS,
-        "classes": [(c["name"], c["color"]) for c in facts["classes"] if c.get("color")],
+        "classes": _colours(facts),
     }[kind]
     if not entries:
         return ""

@@ -25,7 +25,6 @@ def page(facts: dict[str, Any], sections: Sequence[Section]) -> str:
     Returns:
         A whole HTML document.
     """
-    errors = charts.distances(facts), charts.sizes(facts)
     blocks = [
         block("numbers", "The other numbers", summary.numbers(facts)),
         block("classes", "Class by class", classes.class_table(facts)),
@@ -34,21 +33,20 @@ def page(facts: dict[str, Any], sections: Sequence[Section]) -> str:
         block(
             "confusion",
             "What is taken for what",
-            matrix.confusion_matrix(facts),
-            charts.confused(facts),
+            _beside(matrix.confusion_matrix(facts), charts.confused(facts)),
             lead="Read a row: where the pixels of that class went. Blue is right, orange is wrong.",
         ),
         block(
             "where",
             "Where errors lie",
-            f'<div class="side-by-side">{"".join(errors)}</div>' if any(errors) else "",
+            _beside(charts.distances(facts), charts.sizes(facts)),
             lead="Errors close to a boundary are a matter of outlines; those far from any boundary "
             "and those of large objects are a matter of recognition.",
         ),
         block(
             "calibration",
-            "Whether its confidence can be believed",
-            charts.reliability(facts),
+            "Can its confidence be believed?",
+            _beside(charts.reliability(facts), charts.bins(facts)),
             lead="Of the pixels that the network is 80 % sure of, 80 % should be right: the dots "
             "should lie on the diagonal. The larger a dot, the more pixels.",
         ),
@@ -86,7 +84,7 @@ def comparison(facts: dict[str, Any]) -> str:
 
 
 def _document(title: str, top: str, blocks: Sequence[Block]) -> str:
-    style, script = (_beside(name) for name in ("style.css", "sort.js"))
+    style, script = (_file(name) for name in ("style.css", "sort.js"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = (
         f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
@@ -119,5 +117,11 @@ def _document(title: str, top: str, blocks: Sequence[Block]) -> str:
 """
 
 
-def _beside(name: str) -> str:
+def _beside(*parts: str) -> str:
+    """Pieces side by side where there is room."""
+    inside = "".join(f"<div>{part}</div>" for part in parts if part)
+    return f'<div class="beside">{inside}</div>' if inside else ""
+
+
+def _file(name: str) -> str:
     return files("effunet.evaluation.page").joinpath(name).read_text(encoding="utf-8")

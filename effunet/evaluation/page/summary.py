@@ -23,7 +23,8 @@ def headline(facts: dict[str, Any]) -> str:
             f"{level} % interval {between(sure)}, from {count(spread['resamples'])} bootstrap "
             "samples of the images"
         )
-    said.append(facts.get("how", ""))
+    if facts.get("how"):
+        said.append(f"Measured on {facts['how']}")
     lead = ". ".join(part for part in said if part)
     strip = ""
     if facts.get("miou") is not None:
@@ -52,7 +53,7 @@ def numbers(facts: dict[str, Any]) -> str:
         if found is None:
             continue
         sure = interval(facts, score.key)
-        name, line = text(score.name + _distance(facts, score.key)), text(score.line)
+        name, line = text(score.name), text(score.line + _distance(facts, score.key))
         cells.append(
             f'<div class="number" title="{line}"><dt>{name}</dt>'
             f'<dd><b data-key="{score.key}" data-value="{found}">{percent(found)}</b>'
@@ -102,7 +103,7 @@ def unreadable(facts: dict[str, Any]) -> str:
         for entry in entries
     ]
     heads = (("image", ""), ("why", ""))
-    return markup.table("plain", "Images that could not be read", heads, rows) if rows else ""
+    return markup.table("plain", "No number of this page counts them", heads, rows) if rows else ""
 
 
 def _where(facts: dict[str, Any]) -> str:
@@ -178,7 +179,7 @@ def _distance(facts: dict[str, Any], key: str) -> str:
     share = shares.get(key.removeprefix("boundary_"))
     if not key.startswith("boundary_") or share is None:
         return ""
-    return f" ({percent(share, 2)} of the diagonal)"
+    return f"; distance: {percent(share, 2)} of the image's diagonal"
 
 
 def _meanings() -> str:

@@ -79,14 +79,14 @@ SCORES = (
     ),
     Score(
         "iiou",
-        "Instance-weighted IoU (iIoU)",
+        "Mean iIoU (instances)",
         "IoU in which each object counts alike, however large it is",
         "iIoU = iTP / (iTP + FP + iFN): true pixels weighted by the mean size of the class's "
         "objects / the size of their own object; then the mean. Cordts et al. 2016.",
     ),
     Score(
         "category_iiou",
-        "Instance-weighted category IoU",
+        "Category iIoU (instances)",
         "the instance-weighted IoU, over categories",
         "As the instance-weighted IoU, over categories.",
     ),
