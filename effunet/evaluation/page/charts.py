@@ -19,7 +19,7 @@ def reliability(facts: dict[str, Any]) -> str:
         return ""
     whole = sum(entry["pixels"] for entry in bins)
     largest = max(entry["pixels"] for entry in bins) / whole
-    parts = [_axes(calibration.get("ece"))]
+    parts = [_axes()]
     points: list[str] = []
     for entry in bins:
         share = entry["pixels"] / whole
@@ -44,6 +44,7 @@ def reliability(facts: dict[str, Any]) -> str:
             f"<title>{said}</title></rect>"
         )
     parts.insert(1, f'<polyline class="curve" points="{" ".join(points)}"/>')
+    parts.append(_words(calibration.get("ece")))
     width, height = LEFT + PLOT + 16, TOP + PLOT + FOOT
     return (
         f'<figure class="chart"><svg viewBox="0 0 {width} {height}" role="img" '
@@ -150,13 +151,11 @@ def _y(share: float) -> float:
     return TOP + PLOT * (1 - share)
 
 
-def _axes(ece: float | None) -> str:
+def _axes() -> str:
     """Frame, ticks, the diagonal of perfect calibration, and what stands on the axes."""
     parts = [
         f'<rect class="frame" x="{LEFT}" y="{TOP}" width="{PLOT}" height="{PLOT}"/>',
         f'<path class="ideal" d="M{_x(0)} {_y(0)}L{_x(1)} {_y(1)}"/>',
-        f'<text x="{_x(0.04)}" y="{_y(0.92)}">expected calibration error {percent(ece)}</text>',
-        f'<text class="soft" x="{_x(0.97)}" y="{_y(0.06)}" text-anchor="end">over-confident</text>',
         f'<text x="{_x(0.5)}" y="{TOP + PLOT + 80}" text-anchor="middle">confidence, %; columns: '
         "share of the pixels</text>",
         f'<text transform="translate(11,{_y(0.5)}) rotate(-90)" text-anchor="middle">'
@@ -173,6 +172,14 @@ def _axes(ece: float | None) -> str:
         if 0 < tick < 100:
             parts.append(f'<path class="grid" d="M{LEFT} {y}h{PLOT}M{x} {TOP}v{PLOT}"/>')
     return "".join(parts)
+
+
+def _words(ece: float | None) -> str:
+    return (
+        f'<text class="over" x="{_x(0.04)}" y="{_y(0.92)}">expected calibration error '
+        f"{percent(ece)}</text>"
+        f'<text class="over" x="{_x(0.97)}" y="{_y(0.05)}" text-anchor="end">over-confident</text>'
+    )
 
 
 def _described(calibration: dict[str, Any], bins: Sequence[dict[str, Any]], whole: int) -> str:

@@ -66,7 +66,9 @@ def cell(
     """
     if value is None:
         return f'<td class="num none">{NONE}</td>'
-    return f'<td class="num" data-value="{value}"{_title(title)}>{before}{text(shown)}{behind}</td>'
+    # Beside a bar numbers of any length take the same room, so that the bars stand in line.
+    number = f"{before}<span>{text(shown)}</span>" if before else text(shown)
+    return f'<td class="num" data-value="{value}"{_title(title)}>{number}{behind}</td>'
 
 
 def share_cell(share: float | None, title: str = "") -> str:
