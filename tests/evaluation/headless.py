@@ -55,6 +55,7 @@ class Browser:
         self._loaded = False
         self.said: list[str] = []
         self.requests: list[str] = []
+        self.blocked: list[str] = []
         target = self.send("Target.createTarget", url="about:blank")["targetId"]
         attached = self.send("Target.attachToTarget", targetId=target, flatten=True)
         self._session = attached["sessionId"]
@@ -65,7 +66,7 @@ class Browser:
         self, file: Path, *, width: int = 1280, dark: bool = False, script: bool = True
     ) -> None:
         """Load a file at a width, in a theme; forgets what was said before."""
-        self.said, self.requests, self._loaded = [], [], False
+        self.said, self.requests, self.blocked, self._loaded = [], [], [], False
         self.send("Emulation.setScriptExecutionDisabled", value=not script)
         theme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.send("Emulation.setEmulatedMedia", features=[theme])
@@ -159,3 +160,5 @@ class Browser:
             self.said.append(f"{told['entry']['level']}: {told['entry']['text']}")
         elif method == "Network.requestWillBeSent":
             self.requests.append(told["request"]["url"])
+        elif method == "Network.loadingFailed":
+            self.blocked.append(told.get("blockedReason", told["errorText"]))
