@@ -77,6 +77,9 @@ def test_the_wheel_carries_conf_and_descriptions_and_works_from_another_folder(t
         "import sys, effunet; from effunet.cli import main\n"
         "from effunet.data.catalog import open_dataset\n"
         "from effunet.data.describe.shelf import known_names\n"
+        "from importlib.resources import files\n"
+        "page = files('effunet.evaluation.page')\n"
+        "assert page.joinpath('style.css').is_file() and page.joinpath('sort.js').is_file()\n"
         "print(effunet.__file__, known_names(), len(open_dataset('synthetic', 'val')))\n"
         "sys.exit(main(['train', 'encoder=b3', '--cfg', 'job']))\n"
     )

@@ -141,7 +141,7 @@ def _hatched(
     picture: UInt8[ndarray, "H W 3"], truth: UInt8[ndarray, "H W"]
 ) -> UInt8[ndarray, "H W 3"]:
     """The picture, striped where the truth is unknown."""
-    rows, columns = np.indices(truth.shape, sparse=True)
+    rows, columns = np.ogrid[: truth.shape[0], : truth.shape[1]]
     dark = (rows + columns) % STRIPE < STRIPE // 2
     stripes = np.where(dark[..., None], *np.array(HATCH, np.uint8))
     return np.where((truth == IGNORE)[..., None], stripes, picture)

@@ -19,7 +19,7 @@ def reliability(facts: dict[str, Any]) -> str:
         return ""
     whole = sum(entry["pixels"] for entry in bins)
     largest = max(entry["pixels"] for entry in bins) / whole
-    parts = [_axes(calibration.get("ece"))]
+    parts = [_axes()]
     points: list[str] = []
     for entry in bins:
         share = entry["pixels"] / whole
@@ -34,7 +34,8 @@ def reliability(facts: dict[str, Any]) -> str:
         gap = f'<path class="gap" d="M{x:.1f} {y:.1f}V{_y(entry["confidence"]):.1f}"/>'
         points.append(f"{x:.1f},{y:.1f}")
         parts.append(
-            f'{gap}<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}"><title>{said}</title></circle>'
+            f'{gap}<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}">'
+            f"<title>{said}</title></circle>"
         )
         left, right, high = _x(entry["low"]), _x(entry["high"]), 40 * share / largest
         parts.append(
@@ -43,12 +44,34 @@ def reliability(facts: dict[str, Any]) -> str:
             f"<title>{said}</title></rect>"
         )
     parts.insert(1, f'<polyline class="curve" points="{" ".join(points)}"/>')
+    parts.append(_words(calibration.get("ece")))
     width, height = LEFT + PLOT + 16, TOP + PLOT + FOOT
     return (
         f'<figure class="chart"><svg viewBox="0 0 {width} {height}" role="img" '
         f'aria-label="{text(_described(calibration, bins, whole))}">{"".join(parts)}</svg>'
         f"<figcaption>{text(_used(calibration))}</figcaption></figure>"
     )
+
+
+def bins(facts: dict[str, Any]) -> str:
+    """The bins of the reliability curve as a table."""
+    entries = (facts.get("calibration") or {}).get("bins") or []
+    whole = sum(entry["pixels"] for entry in entries)
+    rows = [
+        f'<th scope="row">{number(entry["low"], 0)} to {number(entry["high"], 0)}</th>'
+        f"{share_cell(entry['confidence'])}{share_cell(entry['accuracy'])}"
+        f"{share_cell(entry['pixels'] / whole, title=count(entry['pixels']) + ' pixels')}"
+        for entry in entries
+        if entry["pixels"]
+    ]
+    heads = (
+        ("confidence", "from, to"),
+        ("mean confidence", "of the pixels of the bin"),
+        ("right", "share of the pixels of the bin that are right"),
+        ("of all pixels", ""),
+    )
+    caption = "Pixels by the confidence of their prediction, percent"
+    return markup.table("rates", caption, heads, rows) if rows else ""
 
 
 def distances(facts: dict[str, Any]) -> str:
@@ -74,7 +97,7 @@ def confused(facts: dict[str, Any]) -> str:
         f'<th scope="row" data-name="{text(pair["truth"])}">{text(pair["truth"])}</th>'
         f'<td data-name="{text(pair["predicted"])}">{text(pair["predicted"])}</td>'
         f"{cell(pair['pixels'], count(pair['pixels']))}"
-        + cell(pair["share"], number(pair["share"]), extra=markup.bar(pair["share"], kind="wrong"))
+        + cell(pair["share"], number(pair["share"]), before=markup.bar(pair["share"], kind="wrong"))
         for pair in pairs
     ]
     heads = (
@@ -99,7 +122,7 @@ def _rates(caption: str, kind: str, names: Sequence[str], bands: Sequence[dict[s
         rows.append(
             f'<th scope="row">{text(name)}</th>'
             + (cell(band["objects"], count(band["objects"])) if objects else "")
-            + cell(rate, number(rate), extra=drawn, title=f"{count(band['wrong'])} wrong pixels")
+            + cell(rate, number(rate), before=drawn, title=f"{count(band['wrong'])} wrong pixels")
             + share_cell(band["wrong"] / wrong if wrong else None)
             + share_cell(band["pixels"] / whole, title=f"{count(band['pixels'])} pixels")
         )
@@ -128,13 +151,11 @@ def _y(share: float) -> float:
     return TOP + PLOT * (1 - share)
 
 
-def _axes(ece: float | None) -> str:
+def _axes() -> str:
     """Frame, ticks, the diagonal of perfect calibration, and what stands on the axes."""
     parts = [
         f'<rect class="frame" x="{LEFT}" y="{TOP}" width="{PLOT}" height="{PLOT}"/>',
         f'<path class="ideal" d="M{_x(0)} {_y(0)}L{_x(1)} {_y(1)}"/>',
-        f'<text x="{_x(0.04)}" y="{_y(0.92)}">expected calibration error {percent(ece)}</text>',
-        f'<text class="soft" x="{_x(0.97)}" y="{_y(0.06)}" text-anchor="end">over-confident</text>',
         f'<text x="{_x(0.5)}" y="{TOP + PLOT + 80}" text-anchor="middle">confidence, %; columns: '
         "share of the pixels</text>",
         f'<text transform="translate(11,{_y(0.5)}) rotate(-90)" text-anchor="middle">'
@@ -151,6 +172,14 @@ def _axes(ece: float | None) -> str:
         if 0 < tick < 100:
             parts.append(f'<path class="grid" d="M{LEFT} {y}h{PLOT}M{x} {TOP}v{PLOT}"/>')
     return "".join(parts)
+
+
+def _words(ece: float | None) -> str:
+    return (
+        f'<text class="over" x="{_x(0.04)}" y="{_y(0.92)}">expected calibration error '
+        f"{percent(ece)}</text>"
+        f'<text class="over" x="{_x(0.97)}" y="{_y(0.05)}" text-anchor="end">over-confident</text>'
+    )
 
 
 def _described(calibration: dict[str, Any], bins: Sequence[dict[str, Any]], whole: int) -> str:

@@ -42,7 +42,7 @@ def class_table(facts: dict[str, Any]) -> str:
     whole = sum(entry["pixels"] for entry in facts["classes"])
     rows = [_row(entry, whole) for entry in facts["classes"]]
     caption = "Every class; shares in percent, n/a where a class does not occur"
-    means = "".join(share_cell(facts.get(MEANS.get(key, key))) for key, _, _ in COLUMNS)
+    means = "".join(_mean(facts, MEANS.get(key, key)) for key, _, _ in COLUMNS)
     foot = (
         f'<th scope="row">mean, sum</th>{_iou(facts.get("miou"), interval(facts, "miou"))}{means}'
         f"{cell(whole, count(whole))}{share_cell(1.0 if whole else None)}"
@@ -80,7 +80,7 @@ def category_tables(facts: dict[str, Any]) -> str:
             foot = f'<th scope="row">mean</th>{_iou(weighted.get(mean), None)}'
             heads = (("name", ""), ("iIoU", "each object counts alike, whatever its size"))
             tables.append(markup.table("iiou sortable", title, heads, rows, foot))
-    return f'<div class="side-by-side">{"".join(tables)}</div>' if tables else ""
+    return f'<div class="beside">{"".join(tables)}</div>' if tables else ""
 
 
 def parts_table(facts: dict[str, Any]) -> str:
@@ -119,13 +119,17 @@ def _row(entry: dict[str, Any], whole: int) -> str:
     shares = "".join(share_cell(entry.get(key)) for key, _, _ in COLUMNS)
     pixels = entry["pixels"]
     share = pixels / whole if whole else None
-    rare = cell(share, number(share, 1 if share is None or share >= 0.001 or not share else 3))
+    rare = cell(share, "<0.1" if share is not None and 0 < share < 0.001 else number(share))
     images = cell(entry.get("images"), count(entry.get("images")))
     return (
         f"{_name(entry['name'], chip(color) if color else '')}"
         f"{_iou(entry.get('iou'), entry.get('interval'))}{shares}"
         f"{cell(pixels, count(pixels), title=_predicted(entry))}{rare}{images}"
     )
+
+
+def _mean(facts: dict[str, Any], key: str) -> str:
+    return share_cell(facts[key]) if key in facts else "<td></td>"
 
 
 def _predicted(entry: dict[str, Any]) -> str:
@@ -141,4 +145,4 @@ def _iou(iou: float | None, sure: markup.Pair) -> str:
     if iou is None:
         return cell(None, "")
     title = f"interval {between(sure)}" if sure is not None else ""
-    return cell(iou, number(iou), extra=markup.bar(iou, sure), title=title)
+    return cell(iou, number(iou), before=markup.bar(iou, sure), title=title)

@@ -39,15 +39,18 @@ def headline(facts: dict[str, Any]) -> str:
 
 
 def models(facts: dict[str, Any]) -> str:
-    """A line a model, a column a number, each with its interval below."""
-    shown = [s for s in SCORES if any(value(m, s.key) is not None for m in facts["models"])]
-    heads = [("model", ""), *((score.name, score.line) for score in shown)]
-    rows = [
-        f'<th scope="row" data-name="{text(model["name"])}">{text(model["name"])}</th>'
-        + "".join(_number(model, score) for score in shown)
-        for model in facts["models"]
+    """A line a number, a column a model; each value with its interval below."""
+    heads = [
+        ("number", ""),
+        *((model["name"], model.get("model") or "") for model in facts["models"]),
     ]
-    return markup.table("models sortable", "Every number, percent", heads, rows)
+    rows = [
+        f'<th scope="row" data-name="{text(score.name)}" title="{text(score.line)}">'
+        f"{text(score.name)}</th>" + "".join(_number(model, score) for model in facts["models"])
+        for score in SCORES
+        if any(value(model, score.key) is not None for model in facts["models"])
+    ]
+    return markup.table("models", "Every number, percent", heads, rows)
 
 
 def differences(facts: dict[str, Any]) -> str:
@@ -69,7 +72,7 @@ def differences(facts: dict[str, Any]) -> str:
         caption = f"{entry['name']} minus {entry['to']}"
         if rows:
             tables.append(markup.table("differences", caption, heads, rows))
-    return f'<div class="side-by-side">{"".join(tables)}</div>' if tables else ""
+    return f'<div class="beside">{"".join(tables)}</div>' if tables else ""
 
 
 def class_table(facts: dict[str, Any]) -> str:
@@ -138,7 +141,7 @@ def measured(facts: dict[str, Any]) -> str:
 def _number(model: dict[str, Any], score: Score) -> str:
     found, sure = value(model, score.key), interval(model, score.key)
     below = f'<span class="quiet">{between(sure)}</span>' if sure is not None else ""
-    return cell(found, number(found), extra=below)
+    return cell(found, number(found), behind=below)
 
 
 def _verdict(entry: dict[str, Any]) -> str:
@@ -148,7 +151,8 @@ def _verdict(entry: dict[str, Any]) -> str:
     name, first = f"<b>{text(entry['name'])}</b>", text(entry["to"])
     if change is None:
         return f"{name} and {first} cannot be compared."
-    side = f"{name} is {100 * abs(change):.1f} points of mIoU {'above' if change > 0 else 'below'} {first}"
+    where = "above" if change > 0 else "below"
+    side = f"{name} is {100 * abs(change):.1f} points of mIoU {where} {first}"
     if sure is None:
         return f"{side}; how sure that is was not measured."
     spread = f"interval {points(sure[0])} to {points(sure[1])}"
@@ -163,7 +167,7 @@ def _difference(pair: dict[str, Any], reach: float) -> str:
         return cell(None, "")
     title = "" if sure is None else f"interval {points(sure[0])} to {points(sure[1])}"
     drawn = markup.dot(change, sure, -reach, reach)
-    return cell(change, points(change), extra=drawn, title=title)
+    return cell(change, points(change), before=drawn, title=title)
 
 
 def _word(pair: dict[str, Any], key: str) -> str:

@@ -29,17 +29,15 @@ LEGENDS = {
 """What stands above the figures of a section; all of it above those of another kind."""
 
 
-def gallery(section: Section, facts: dict[str, Any]) -> str:
-    """A section with its figures; nothing where it has none."""
-    if not section.figures:
-        return ""
+def gallery(section: Section, facts: dict[str, Any]) -> markup.Block:
+    """A section with its figures, under the legends of its kind."""
     kinds = LEGENDS.get(section.key, ("errors", "class errors", "confidence", "classes"))
     legends = "".join(_legend(kind, facts) for kind in kinds)
     figures = "".join(_figure(figure) for figure in section.figures)
     return markup.block(
         section.key,
         section.title,
-        f'<div class="legends">{legends}</div>{figures}',
+        f'<div class="legends">{legends}</div>{figures}' if figures else "",
         lead=section.lead,
     )
 
@@ -63,7 +61,7 @@ def embedded(panel: Panel) -> tuple[str, int, int]:
 
 
 def _few_colours(picture: UInt8[ndarray, "H W 3"]) -> Image.Image:
-    """A picture of at most 256 colours with a palette, which is a third of the bytes; else as is."""
+    """With a palette where the picture has at most 256 colours: a third of the bytes."""
     packed = picture.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
     colours, indices = np.unique(packed, return_inverse=True)
     if len(colours) > 256:
@@ -73,6 +71,11 @@ def _few_colours(picture: UInt8[ndarray, "H W 3"]) -> Image.Image:
         np.stack([colours >> 16, colours >> 8 & 255, colours & 255], 1).astype(np.uint8).tobytes()
     )
     return shown
+
+
+def _colours(facts: dict[str, Any]) -> list[tuple[str, Sequence[int]]]:
+    named = [(c["name"], c["color"]) for c in facts["classes"] if c.get("color")]
+    return [*named, ("not counted", (0, 0, 0))] if named else []
 
 
 def _figure(figure: Figure) -> str:
@@ -96,14 +99,12 @@ def _panel(panel: Panel, figure: Figure) -> str:
 def _legend(kind: str, facts: dict[str, Any]) -> str:
     if kind == "confidence":
         stops = ",".join(f"rgb{color}" for color in confidence_scale())
-        return (
-            '<p class="legend-line"><b>confidence</b> 0 % '
-            f'<span class="ramp" style="background:linear-gradient(90deg,{stops})"></span> 100 %</p>'
-        )
+        ramp = f'<span class="ramp" style="background:linear-gradient(90deg,{stops})"></span>'
+        return f'<p class="legend-line"><b>confidence</b> 0 % {ramp} 100 %</p>'
     entries: Sequence[tuple[str, Sequence[int]]] = {
         "errors": ERRORS,
         "class errors": CLASS_ERRORS,
-        "classes": [(c["name"], c["color"]) for c in facts["classes"] if c.get("color")],
+        "classes": _colours(facts),
     }[kind]
     if not entries:
         return ""

@@ -3,7 +3,7 @@
 import html
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 Pair = Sequence[float] | None
 """The two ends of an interval, or None where there is none."""
@@ -37,8 +37,9 @@ def between(pair: Pair) -> str:
 
 
 def points(difference: float | None) -> str:
-    """A difference of shares in percentage points, with its sign: '+1.2'."""
-    return NONE if difference is None else f"{100 * difference:+.1f}"
+    """A difference of shares in percentage points, with its sign: '+1.2'; nothing is '0.0'."""
+    shown = NONE if difference is None else f"{100 * difference:+.1f}"
+    return "0.0" if shown in ("+0.0", "-0.0") else shown
 
 
 def count(value: int | None) -> str:
@@ -51,23 +52,28 @@ def many(value: int, one: str, more: str | None = None) -> str:
     return f"{count(value)} {one if value == 1 else more or one + 's'}"
 
 
-def cell(value: float | None, shown: str, *, extra: str = "", **attributes: object) -> str:
+def cell(
+    value: float | None, shown: str, *, before: str = "", behind: str = "", title: str = ""
+) -> str:
     """A cell of a table: the value to the last digit for sorting, and what people read.
 
     Args:
         value: None where it has none: shown as n/a, and last in every order.
         shown: text of the value.
-        extra: markup behind the text.
-        attributes: further ones of the element.
+        before: markup before the text, like a bar.
+        behind: markup behind the text.
+        title: what is shown while one points at the cell.
     """
     if value is None:
         return f'<td class="num none">{NONE}</td>'
-    return f'<td class="num"{_attributes(data_value=value, **attributes)}>{text(shown)}{extra}</td>'
+    # Beside a bar numbers of any length take the same room, so that the bars stand in line.
+    number = f"{before}<span>{text(shown)}</span>" if before else text(shown)
+    return f'<td class="num" data-value="{value}"{_title(title)}>{number}{behind}</td>'
 
 
-def share_cell(share: float | None, **attributes: object) -> str:
+def share_cell(share: float | None, title: str = "") -> str:
     """A cell with a share of 0..1, in percent."""
-    return cell(share, number(share), **attributes)
+    return cell(share, number(share), title=title)
 
 
 def table(
@@ -87,24 +93,40 @@ def table(
         foot: markup of the cells of a last line; nothing: none.
     """
     cells = "".join(
-        f'<th scope="col"{_attributes(title=meaning)}>{text(name)}</th>' for name, meaning in heads
+        f'<th scope="col"{_title(meaning)}>{text(name)}</th>' for name, meaning in heads
     )
     body = "\n".join(f"<tr>{row}</tr>" for row in rows)
     last = f"<tfoot><tr>{foot}</tr></tfoot>" if foot else ""
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{text(caption)}">'
-        f'<table class="{kind}"><caption>{text(caption)}</caption>'
+        f'<table class="{kind}"><caption><span>{text(caption)}</span></caption>'
         f"<thead><tr>{cells}</tr></thead>\n<tbody>{body}</tbody>{last}</table></div>"
     )
 
 
-def block(key: str, title: str, *body: str, lead: str = "") -> str:
-    """A section of the page with its heading; the lead is plain text. Nothing without a body."""
-    inside = "\n".join(part for part in body if part)
-    if not inside:
-        return ""
-    said = f'<p class="lead">{text(lead)}</p>' if lead else ""
-    return f'<section id="{key}"><h2>{text(title)}</h2>{said}\n{inside}</section>'
+@dataclass(frozen=True)
+class Block:
+    """A part of the page with a heading, to which the contents lead."""
+
+    key: str
+    title: str
+    body: tuple[str, ...]
+    lead: str = ""
+    """What the block shows; plain text, as the title is."""
+
+    def __bool__(self) -> bool:
+        return any(self.body)
+
+    def __str__(self) -> str:
+        said = f'<p class="lead">{text(self.lead)}</p>' if self.lead else ""
+        inside = "\n".join(part for part in self.body if part)
+        heading = f"<h2>{text(self.title)}</h2>"
+        return f'<section id="{text(self.key)}">{heading}{said}\n{inside}</section>'
+
+
+def block(key: str, title: str, *body: str, lead: str = "") -> Block:
+    """A part of the page of these pieces of markup; it is false where all are empty."""
+    return Block(key, title, body, lead)
 
 
 def chip(color: Sequence[int]) -> str:
@@ -152,9 +174,5 @@ def _length(share: float) -> str:
     return f"{100 * min(max(share, 0.0), 1.0):.2f}%"
 
 
-def _attributes(**named: Any) -> str:
-    return "".join(
-        f' {name.replace("_", "-")}="{text(value)}"'
-        for name, value in named.items()
-        if value not in (None, "")
-    )
+def _title(said: str) -> str:
+    return f' title="{text(said)}"' if said else ""

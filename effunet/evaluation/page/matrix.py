@@ -41,8 +41,8 @@ def level(share: float) -> int:
 def _table(matrix: Sequence[Sequence[int]], names: Sequence[str]) -> str:
     heads = "".join(f'<th scope="col"><span>{text(name)}</span></th>' for name in names)
     lines = [
-        "<table class='matrix'><caption>Share of each true class (row) that is taken for each "
-        "class (column), percent</caption>",
+        "<table class='matrix'><caption><span>Percent of each true class (row) that are taken for "
+        "each class (column); a dot is under 0.5</span></caption>",
         f'<thead><tr><td class="corner">truth \N{DOWNWARDS ARROW} taken for '
         f"\N{RIGHTWARDS ARROW}</td>{heads}</tr></thead><tbody>",
     ]
@@ -60,7 +60,7 @@ def _cells(truth: int, row: Sequence[int], names: Sequence[str]) -> Iterator[str
             continue
         share = pixels / whole
         said = _said(names[truth], names[predicted], pixels, share)
-        shown = f"{100 * share:.0f}" if share >= 0.005 else "&lt;1"
+        shown = f"{100 * share:.0f}" if share >= 0.005 else "\N{MIDDLE DOT}"
         kind = _kind(truth == predicted, share)
         yield f'<td class="{kind}" data-value="{pixels}" title="{said}">{shown}</td>'
 
@@ -68,9 +68,10 @@ def _cells(truth: int, row: Sequence[int], names: Sequence[str]) -> Iterator[str
 def _picture(matrix: Sequence[Sequence[int]], names: Sequence[str]) -> str:
     side = SIDE * len(names)
     size = side + MARGIN
+    said = f"Confusion matrix of {len(names)} classes; the most confused pairs stand below"
     parts = [
-        f'<svg class="matrix" width="{size}" height="{size}" viewBox="0 0 {size} {size}" role="img" '
-        f'aria-label="Confusion matrix of {len(names)} classes; the most confused pairs stand below">'
+        f'<svg class="matrix" width="{size}" height="{size}" viewBox="0 0 {size} {size}" '
+        f'role="img" aria-label="{said}">'
         f'<rect class="ground" x="{MARGIN}" y="{MARGIN}" width="{side}" height="{side}"/>'
     ]
     for index, name in enumerate(names):

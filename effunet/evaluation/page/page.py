@@ -11,7 +11,7 @@ from importlib.resources import files
 from typing import Any
 
 from effunet.evaluation.page import charts, classes, compare, gallery, matrix, summary
-from effunet.evaluation.page.markup import block, text
+from effunet.evaluation.page.markup import Block, block, text
 from effunet.evaluation.page.parts import Section
 
 
@@ -25,7 +25,6 @@ def page(facts: dict[str, Any], sections: Sequence[Section]) -> str:
     Returns:
         A whole HTML document.
     """
-    errors = charts.distances(facts), charts.sizes(facts)
     blocks = [
         block("numbers", "The other numbers", summary.numbers(facts)),
         block("classes", "Class by class", classes.class_table(facts)),
@@ -34,21 +33,20 @@ def page(facts: dict[str, Any], sections: Sequence[Section]) -> str:
         block(
             "confusion",
             "What is taken for what",
-            matrix.confusion_matrix(facts),
-            charts.confused(facts),
+            _beside(matrix.confusion_matrix(facts), charts.confused(facts)),
             lead="Read a row: where the pixels of that class went. Blue is right, orange is wrong.",
         ),
         block(
             "where",
             "Where errors lie",
-            f'<div class="side-by-side">{"".join(errors)}</div>' if any(errors) else "",
-            lead="Errors close to a boundary are a matter of outlines; those far from any boundary, "
-            "and of large objects, are a matter of recognition.",
+            _beside(charts.distances(facts), charts.sizes(facts)),
+            lead="Errors close to a boundary are a matter of outlines; those far from any boundary "
+            "and those of large objects are a matter of recognition.",
         ),
         block(
             "calibration",
-            "Whether its confidence can be believed",
-            charts.reliability(facts),
+            "Can its confidence be believed?",
+            _beside(charts.reliability(facts), charts.bins(facts)),
             lead="Of the pixels that the network is 80 % sure of, 80 % should be right: the dots "
             "should lie on the diagonal. The larger a dot, the more pixels.",
         ),
@@ -58,7 +56,7 @@ def page(facts: dict[str, Any], sections: Sequence[Section]) -> str:
     ]
     top = summary.headline(facts) + summary.findings(facts)
     title = f"{facts['dataset']} {facts['split']}: evaluation"
-    return _document(title, top, [part for part in blocks if part])
+    return _document(title, top, blocks)
 
 
 def comparison(facts: dict[str, Any]) -> str:
@@ -82,18 +80,19 @@ def comparison(facts: dict[str, Any]) -> str:
     ]
     first = facts["models"][0]
     title = f"{first['dataset']} {first['split']}: comparison of {len(facts['models'])} models"
-    return _document(title, compare.headline(facts), [part for part in blocks if part])
+    return _document(title, compare.headline(facts), blocks)
 
 
-def _document(title: str, top: str, blocks: Sequence[str]) -> str:
-    style, script = (_beside(name) for name in ("style.css", "sort.js"))
+def _document(title: str, top: str, blocks: Sequence[Block]) -> str:
+    style, script = (_file(name) for name in ("style.css", "sort.js"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = (
-        f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
-        "; base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
+        f"script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     )
-    links = "".join(_link(part) for part in blocks)
-    body = "\n".join(blocks)
+    shown = [part for part in blocks if part]
+    links = "".join(f'<a href="#{text(part.key)}">{text(part.title)}</a>' for part in shown)
+    body = "\n".join(map(str, shown))
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -118,12 +117,11 @@ def _document(title: str, top: str, blocks: Sequence[str]) -> str:
 """
 
 
-def _link(part: str) -> str:
-    """An entry of the contents, from the id and the heading of a block."""
-    key = part.split('id="', 1)[1].split('"', 1)[0]
-    heading = part.split("<h2>", 1)[1].split("</h2>", 1)[0]
-    return f'<a href="#{key}">{heading}</a>'
+def _beside(*parts: str) -> str:
+    """Pieces side by side where there is room."""
+    inside = "".join(f"<div>{part}</div>" for part in parts if part)
+    return f'<div class="beside">{inside}</div>' if inside else ""
 
 
-def _beside(name: str) -> str:
+def _file(name: str) -> str:
     return files("effunet.evaluation.page").joinpath(name).read_text(encoding="utf-8")

@@ -14,17 +14,17 @@ def headline(facts: dict[str, Any]) -> str:
     """The sentence of the page: the dataset mIoU, on what, how sure and how it was measured."""
     sure = interval(facts, "miou")
     spread = facts.get("intervals") or {}
-    said = [
-        f"Mean over {facts.get('counted', 0)} of {many(len(facts['classes']), 'class', 'classes')}"
-    ]
-    said[0] += f", pixels summed over {many(facts['images'], 'image')}"
+    classes = many(len(facts["classes"]), "class", "classes")
+    images = many(facts["images"], "image")
+    said = [f"Mean over {facts.get('counted', 0)} of {classes}, pixels summed over {images}"]
     if sure is not None:
         level = f"{100 * spread['level']:g}"
         said.append(
             f"{level} % interval {between(sure)}, from {count(spread['resamples'])} bootstrap "
             "samples of the images"
         )
-    said.append(facts.get("how", ""))
+    if facts.get("how"):
+        said.append(f"Measured on {facts['how']}")
     lead = ". ".join(part for part in said if part)
     strip = ""
     if facts.get("miou") is not None:
@@ -53,7 +53,7 @@ def numbers(facts: dict[str, Any]) -> str:
         if found is None:
             continue
         sure = interval(facts, score.key)
-        name, line = text(score.name + _distance(facts, score.key)), text(score.line)
+        name, line = text(score.name), text(score.line + _distance(facts, score.key))
         cells.append(
             f'<div class="number" title="{line}"><dt>{name}</dt>'
             f'<dd><b data-key="{score.key}" data-value="{found}">{percent(found)}</b>'
@@ -103,7 +103,7 @@ def unreadable(facts: dict[str, Any]) -> str:
         for entry in entries
     ]
     heads = (("image", ""), ("why", ""))
-    return markup.table("plain", "Images that could not be read", heads, rows) if rows else ""
+    return markup.table("plain", "No number of this page counts them", heads, rows) if rows else ""
 
 
 def _where(facts: dict[str, Any]) -> str:
@@ -117,8 +117,8 @@ def _missing(facts: dict[str, Any]) -> str:
     lost = len(facts.get("unreadable") or [])
     if not lost:
         return ""
-    what = f"{many(lost, 'image')} could not be read, and no number here counts "
-    return f'<p class="warning">{text(what)}{"it" if lost == 1 else "them"}. <a href="#unreadable">Which and why</a></p>'
+    what = f"{many(lost, 'image')} could not be read; the numbers are those of the others."
+    return f'<p class="warning">{text(what)} <a href="#unreadable">Which and why</a></p>'
 
 
 def _extremes(facts: dict[str, Any]) -> str:
@@ -179,7 +179,7 @@ def _distance(facts: dict[str, Any], key: str) -> str:
     share = shares.get(key.removeprefix("boundary_"))
     if not key.startswith("boundary_") or share is None:
         return ""
-    return f" ({percent(share, 2)} of the diagonal)"
+    return f"; distance: {percent(share, 2)} of the image's diagonal"
 
 
 def _meanings() -> str:

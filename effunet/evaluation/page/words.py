@@ -35,8 +35,8 @@ SCORES = (
         "frequency_weighted_iou",
         "Frequency-weighted IoU",
         "IoU of the classes, each weighted by its share of the true pixels",
-        "Sum over the classes of IoU x true pixels of the class / all counted pixels. Large classes "
-        "decide it.",
+        "Sum over the classes of IoU x true pixels of the class / all counted pixels. Large "
+        "classes decide it.",
     ),
     Score(
         "pixel_accuracy",
@@ -48,8 +48,8 @@ SCORES = (
         "mean_accuracy",
         "Mean class accuracy",
         "mean over the classes of the share of true pixels that are found (recall)",
-        "TP / (TP + FN) of each class; then the mean over the classes in the truth. False positives "
-        "cost nothing in it. Csurka et al. 2013.",
+        "TP / (TP + FN) of each class; then the mean over the classes in the truth. False "
+        "positives cost nothing in it. Csurka et al. 2013.",
     ),
     Score(
         "mean_dice",
@@ -79,14 +79,14 @@ SCORES = (
     ),
     Score(
         "iiou",
-        "Instance-weighted IoU (iIoU)",
+        "Mean iIoU (instances)",
         "IoU in which each object counts alike, however large it is",
         "iIoU = iTP / (iTP + FP + iFN): true pixels weighted by the mean size of the class's "
         "objects / the size of their own object; then the mean. Cordts et al. 2016.",
     ),
     Score(
         "category_iiou",
-        "Instance-weighted category IoU",
+        "Category iIoU (instances)",
         "the instance-weighted IoU, over categories",
         "As the instance-weighted IoU, over categories.",
     ),
@@ -106,7 +106,8 @@ SOURCES = (
     "Csurka et al. 2013: What is a good evaluation measure for semantic segmentation?, BMVC.",
     "Cordts et al. 2016: The Cityscapes Dataset for Semantic Urban Scene Understanding, CVPR.",
     "Guo et al. 2017: On Calibration of Modern Neural Networks, ICML.",
-    "Cheng et al. 2021: Boundary IoU: Improving Object-Centric Image Segmentation Evaluation, CVPR.",
+    "Cheng et al. 2021: Boundary IoU: Improving Object-Centric Image Segmentation Evaluation, "
+    "CVPR.",
 )
 
 
