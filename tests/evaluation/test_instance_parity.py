@@ -15,10 +15,12 @@ from official_cityscapes import official_run
 
 from effunet.data.catalog import open_dataset
 from effunet.data.dataset import Dataset
+from effunet.data.loading.cache import Cached
+from effunet.data.sources.mixture import Mapped, Mixture
 from effunet.data.subset import Middles, Subset
 from effunet.errors import DataError
 from effunet.evaluation.instances import instances_line, things_of
-from effunet.labels import IGNORE
+from effunet.labels import IGNORE, LabelMap
 from effunet.metrics.categories import merged
 from effunet.metrics.instances import PER_VALUE, Things, iiou, instance_counts
 from effunet.metrics.scores import Scores
@@ -145,6 +147,20 @@ def test_a_subset_has_the_instances_of_its_images_and_a_middle_of_one_has_none(
     np.testing.assert_array_equal(part.instances(0), whole.instances(3))
     middles = Middles(whole, [3, 1], (32, 32))
     assert things_of(middles) is None and middles.instances(0) is None
+
+
+def test_a_cache_has_the_instances_too_and_a_dataset_in_other_classes_or_with_others_none(
+    tmp_path: Path,
+) -> None:
+    town(tmp_path / "root", 5, 2)
+    whole = open_dataset("cityscapes", "val", tmp_path / "root")
+    kept = Cached(whole, tmp_path, "rules")
+    assert things_of(kept) == things_of(whole)
+    np.testing.assert_array_equal(kept.instances(1), whole.instances(1))
+    groups = LabelMap.from_plain({"classes": ["all"]})
+    for other in (Mapped(whole, groups, np.zeros(256, np.uint8)), Mixture([whole, kept])):
+        assert things_of(other) is None and other.instances(0) is None
+        assert instances_line(other) == ""
 
 
 def test_without_any_file_of_instances_there_is_no_score_and_no_fault(tmp_path: Path) -> None:
