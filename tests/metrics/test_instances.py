@@ -118,6 +118,12 @@ def test_a_group_is_neither_found_nor_missed_nor_wrong_as_its_own_class() -> Non
     assert counts[2].tolist() == [0, 0, 0, 16, 0, 0, 0, 0]  # a rider where people are is human
 
 
+def test_an_id_below_1000_is_no_instance_even_where_0_is_a_raw_value() -> None:
+    things = Things(1, {0: 5.0}, {0: 0})
+    mask = np.zeros((4, 4), np.uint8)
+    assert not instance_counts(mask, mask, np.full((4, 4), 999, np.uint16), things).any()
+
+
 def test_images_are_summed_in_their_order_and_a_stack_is_scored_at_once() -> None:
     rows = np.stack([instance_counts(*town(seed), THINGS) for seed in range(5)])
     total = rows.sum(axis=0)
