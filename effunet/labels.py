@@ -31,6 +31,9 @@ from effunet.values import (
 IGNORE = 255
 """Index of a pixel that is never counted; therefore a map has at most 255 classes, 0..254."""
 
+SHOWN_DIFFERENCES = 6
+"""Differences of two maps that are told one by one."""
+
 IndexMask = UInt8[np.ndarray, "H W"]
 ColorMask = UInt8[np.ndarray, "H W 3"]
 RawMask = Integer[np.ndarray, "H W"] | ColorMask
@@ -172,6 +175,18 @@ class LabelMap:
 
         pairs = enumerate(zip_longest(self.names, other.names))
         return [f"{i}: {show(a)} here, {show(b)} there" for i, (a, b) in pairs if a != b]
+
+    def mismatch(self, other: "LabelMap") -> str:
+        """The first differences on one line, whether only the order is another; empty: none."""
+        differences = self.differences(other)
+        shown = "; ".join(differences[:SHOWN_DIFFERENCES])
+        if len(differences) > SHOWN_DIFFERENCES:
+            shown += f"; and {len(differences) - SHOWN_DIFFERENCES} more"
+        if differences and sorted(self.names) == sorted(other.names):
+            return f"equal names in another order: {shown}"
+        if len(self) != len(other):
+            return f"{len(self)} classes here, {len(other)} there: {shown}"
+        return shown
 
     def to_plain(self) -> dict[str, Any]:
         """The map in JSON types; from_plain gives it back."""

@@ -286,9 +286,13 @@ def test_a_segmenter_at_fault_ends_with_4(
 @pytest.mark.parametrize(
     ("names", "says"),
     [
-        (("sky", "car", "road"), ["1: 'road' here, 'car' there", "2: 'car' here, 'road' there"]),
-        (("sky", "road"), ["car"]),
-        (("sky", "road", "car", "tree"), ["tree"]),
+        (
+            ("sky", "car", "road"),
+            ["another order", "1: 'road' here, 'car' there", "2: 'car' here, 'road' there"],
+        ),
+        (("sky", "road"), ["3 classes here, 2 there", "2: 'car' here, nothing there"]),
+        (("sky", "road", "car", "tree"), ["3 classes here, 4 there", "nothing here, 'tree' there"]),
+        (("sky", "road", "bus"), ["(there): 2: 'car' here, 'bus' there. Name the dataset"]),
     ],
 )
 def test_classes_that_differ_from_the_datasets_are_refused_with_the_difference(

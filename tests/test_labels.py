@@ -1,6 +1,7 @@
 """Raw values <-> class indices: exact, complete, and honest about what it does not know."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -129,6 +130,32 @@ def test_plain_json_gives_the_same_map_back(labels: LabelMap) -> None:
     assert LabelMap.from_plain(labels.to_plain()) == labels
 
 
+GROUPED = LabelMap(
+    tuple(
+        LabelClass(name, (i, i, i), (i,), group)
+        for i, (name, group) in enumerate(
+            [("road", "flat"), ("car", "vehicle"), ("path", "flat"), ("sky", "sky")]
+        )
+    )
+)
+
+
+def test_categories_have_their_classes_in_order_of_appearance() -> None:
+    assert list(GROUPED.categories.items()) == [("flat", (0, 2)), ("vehicle", (1,)), ("sky", (3,))]
+    assert STREET.categories == {}
+
+
+def test_categories_travel_in_json_and_a_map_without_them_is_written_without_the_key() -> None:
+    assert LabelMap.from_plain(GROUPED.to_plain()) == GROUPED
+    keys = [set(entry) for entry in STREET.to_plain()["classes"]]
+    assert keys == [{"name", "color", "values"}] * 2
+
+
+def test_categories_are_no_difference_between_two_maps() -> None:
+    bare = LabelMap(tuple(replace(label, category=None) for label in GROUPED.classes))
+    assert GROUPED.differences(bare) == bare.differences(GROUPED) == []
+
+
 def test_bare_names_mean_their_own_index_and_get_colours_that_differ() -> None:
     labels = LabelMap.from_plain({"classes": [f"c{i}" for i in range(255)]})
     assert [c.values for c in labels.classes] == [(i,) for i in range(255)]
@@ -150,6 +177,18 @@ def test_differences_name_every_index_where_two_maps_part() -> None:
     ]
 
 
+def test_a_mismatch_says_whether_the_order_or_the_number_of_classes_differs() -> None:
+    here = LabelMap.from_plain({"classes": [f"c{i}" for i in range(9)]})
+    turned = LabelMap.from_plain({"classes": [f"c{i}" for i in range(8, -1, -1)]})
+    assert here.mismatch(here) == ""
+    assert here.mismatch(turned).startswith("equal names in another order: 0: 'c0' here, 'c8' ")
+    assert here.mismatch(turned).endswith("; and 2 more")
+    fewer = LabelMap.from_plain({"classes": ["c0", "c1"]})
+    assert here.mismatch(fewer).startswith("9 classes here, 2 there: 2: 'c2' here, nothing there;")
+    other = LabelMap.from_plain({"classes": [*(f"c{i}" for i in range(8)), "x"]})
+    assert here.mismatch(other) == "8: 'c8' here, 'x' there"
+
+
 @pytest.mark.parametrize(
     ("plain", "told"),
     [
@@ -169,6 +208,9 @@ def test_differences_name_every_index_where_two_maps_part() -> None:
         ({"classes": [{"name": "a", "color": 7}]}, "must be [r, g, b]"),
         ({"classes": ["a", "a"]}, "two classes are named 'a'"),
         ({"classes": ["a", {"name": "b", "values": [0]}]}, "0 stands under 'a' and under 'b'"),
+        ({"classes": [{"name": "a", "category": 3}]}, 'write category: "3"'),
+        ({"classes": [{"name": "a", "category": " "}]}, "category must name a group"),
+        ({"classes": ["a", {"name": "b", "category": "g"}]}, "class 'a' has no category"),
         ({"classes": ["a"], "ignore": [0]}, "0 stands under 'a' and under 'ignore'"),
         ({"classes": ["a"], "rest": "skip"}, "error, ignore or nearest"),
         ({"classes": [f"c{i}" for i in range(256)]}, "1 to 255 classes, got 256"),

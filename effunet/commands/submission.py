@@ -22,8 +22,9 @@ from effunet.data.describe.shelf import description_file
 from effunet.data.files.opening import read_size
 from effunet.data.sources.listing import shorten
 from effunet.errors import DataError, EffunetError, ModelError, ResourceError, UsageError
-from effunet.labels import LabelMap, default_color
+from effunet.labels import LabelMap
 from effunet.pictures.palettes import palette_png, png
+from effunet.values import default_color
 
 NAMED = 6
 """Names in a message, before it ends in a number."""

@@ -76,9 +76,7 @@ class Dataset(ABC):
 
     @property
     def instance_sizes(self) -> Mapping[str, float]:
-        """Average pixels of an instance, by class name, of the classes whose instances its truth
-        can tell apart; empty: of none.
-        """
+        """Average pixels of an instance, by class name, of the classes that are told apart."""
         return {}
 
     @property

@@ -18,8 +18,6 @@ from effunet.infer import Way, predict_decided
 from effunet.metrics.bootstrap import RESAMPLES
 from effunet.segmenter import Segmenter
 
-SHOWN_DIFFERENCES = 6
-
 
 def evaluate(
     segmenter: Segmenter,
@@ -108,13 +106,10 @@ def check_fit(segmenter: Segmenter, dataset: Dataset) -> None:
 
     Equal numbers of classes in another order would give a number that looks like a bad network.
     """
-    differences = segmenter.labels.differences(dataset.labels)
-    if differences:
-        shown = "; ".join(differences[:SHOWN_DIFFERENCES])
-        more = len(differences) - SHOWN_DIFFERENCES
-        shown += f"; and {more} more" if more > 0 else ""
+    mismatch = segmenter.labels.mismatch(dataset.labels)
+    if mismatch:
         raise ModelError(
-            f"the segmenter's classes (here) are not those of {dataset.name} (there): {shown}. "
+            f"the segmenter's classes (here) are not those of {dataset.name} (there): {mismatch}. "
             "Name the dataset that it was trained on, or train one on this"
         )
     if segmenter.channels != dataset.channels:

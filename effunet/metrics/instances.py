@@ -69,12 +69,11 @@ class Things:
         return places
 
     def owner(self, ids: Int64[ndarray, " I"]) -> Int64[ndarray, " I"]:
-        """The class index of instances; -1 for what counts nowhere."""
+        """The class index of instances; -1 for those of a raw value that no class has."""
         values = ids // PER_VALUE
         owner = np.full(len(ids), -1)
         for value, index in self.owners.items():
-            if index in self.sizes:
-                owner[values == value] = index
+            owner[values == value] = index
         return owner
 
 
@@ -95,13 +94,8 @@ def instance_counts(
         things: of the dataset.
 
     Raises:
-        ValueError: shapes differ, or an index is no class.
+        ValueError: an index is no class, or an id is beyond MOST_IDS.
     """
-    if not truth.shape == predicted.shape == instances.shape:
-        raise ValueError(
-            "truth, prediction and instances must have one shape, got "
-            f"{truth.shape}, {predicted.shape} and {instances.shape}"
-        )
     if predicted.size and predicted.max() >= things.classes:
         raise ValueError(f"predicted holds {predicted.max()}, of {things.classes} classes")
     counts = np.zeros((3, len(things.counted)))
@@ -139,7 +133,7 @@ def _found_and_missed(
         wanted = np.zeros(len(table), np.int64)
         wanted[ids] = goal
         hits = np.bincount(found[shown == wanted[found]], minlength=len(table))[ids]
-        # The owner -1 is the last place of all, to which it adds its weight of 0.
+        # Without an average size the weight is 0, also of the owner -1, which is the last place.
         np.add.at(counts[0], goal, hits * weights)
         np.add.at(counts[1], goal, (pixels - hits) * weights)
     return counts

@@ -13,7 +13,6 @@ from typing import Any
 
 from effunet.artifact import FILE_NAME
 from effunet.errors import ModelError, UsageError
-from effunet.evaluation.evaluate import SHOWN_DIFFERENCES
 from effunet.labels import LabelMap
 from effunet.model import kinds
 from effunet.model.architectures import TWINS
@@ -120,13 +119,11 @@ def check_classes(config: Config, labels: LabelMap, channels: int) -> None:
             f"init_from={config.init_from}: it takes images of {segmenter.channels} channels, and"
             f" the dataset has {channels}: start without init_from"
         )
-    differences = segmenter.labels.differences(labels)
-    if differences and not config.network.reset_head:
-        shown = "; ".join(differences[:SHOWN_DIFFERENCES])
-        more = len(differences) - SHOWN_DIFFERENCES
+    mismatch = segmenter.labels.mismatch(labels)
+    if mismatch and not config.network.reset_head:
         raise ModelError(
             f"init_from={config.init_from}: its classes (here) are not those of the dataset"
-            f" (there): {shown}{f'; and {more} more' if more > 0 else ''}: network.reset_head=true"
+            f" (there): {mismatch}: network.reset_head=true"
             " starts with a fresh head for the dataset's classes"
         )
 

@@ -391,6 +391,8 @@ def test_reading_writes_nothing_into_the_folder(tmp_path: Path) -> None:
 
 # --- dataset.yaml ---------------------------------------------------------------------------------
 
+THINGS = "layouts: [{images: 'a/*', masks: 'b/*', instances: 'c/*'}]"
+
 
 @pytest.mark.parametrize(
     ("text", "told"),
@@ -412,6 +414,14 @@ def test_reading_writes_nothing_into_the_folder(tmp_path: Path) -> None:
         ("classes: [a]\nlayouts: [{images: '/a/*', masks: 'b/*'}]", "below the root"),
         ("classes: [a]\nlayouts: [{images: 'a/*/*', masks: 'b/*'}]", "pair by their stars"),
         ("classes: [a]\nlayouts: [{images: 'a/**', masks: 'b/**'}]", "** stands alone"),
+        ("classes: [a]\nlayouts: [{images: 'a/*', masks: 'b/*', instances: 'c'}]", "must be a pat"),
+        (f"classes: [a]\n{THINGS.replace('c/*', 'c/*/*')}", "pair by their stars"),
+        (f"classes: [a]\n{THINGS}", "and no instance_sizes: write both"),
+        (f"classes: [a]\n{THINGS}\ninstance_sizes: {{b: 3}}", "unknown key 'b'"),
+        (f"classes: [a]\n{THINGS}\ninstance_sizes: {{a: 0}}", "average pixels of an instance"),
+        (f"classes: [a]\n{THINGS}\ninstance_sizes: {{a: x}}", "average pixels of an instance"),
+        ("classes: [a]\ninstance_sizes: {a: 3}", "no layout with instances: write both"),
+        ("classes: [a]\ngenerator: street\ninstance_sizes: {a: 3}", "remove it or remove"),
         ("classes: [a]\nsize: [2, 2]", "size belongs to a generator"),
         ("classes: [a]\ngenerator: os.system", "generator must be street"),
         ("classes: [a]\ngenerator: street\nsize: 3", "[height, width]"),

@@ -82,6 +82,27 @@ IMAGES = {
 }  # fmt: skip
 
 
+# cityscapesScripts, helpers/labels.py: the categories of what is evaluated.
+CITYSCAPES_CATEGORIES = {
+    "flat": ["road", "sidewalk"], "construction": ["building", "wall", "fence"],
+    "object": ["pole", "traffic light", "traffic sign"], "nature": ["vegetation", "terrain"],
+    "sky": ["sky"], "human": ["person", "rider"],
+    "vehicle": ["car", "truck", "bus", "train", "motorcycle", "bicycle"],
+}  # fmt: skip
+
+# The configurations of Mapillary Vistas: classes by what their full names start with.
+VISTAS_CATEGORIES = {
+    "mapillary_vistas": {
+        "animal": 2, "construction": 17, "human": 4, "marking": 2, "nature": 7, "object": 31,
+        "void": 2,
+    },
+    "mapillary_vistas:v2": {
+        "animal": 2, "construction": 27, "human": 4, "marking": 19, "marking-only": 4,
+        "nature": 7, "object": 48, "void": 5,
+    },
+}  # fmt: skip
+
+
 def test_every_dataset_and_variant_is_counted_here():
     assert sorted(ALL) == sorted(CLASSES)
 
@@ -108,6 +129,30 @@ def test_no_raw_value_means_two_things(name: str):
     labels = described(name).labels
     values = Counter(v for label in labels.classes for v in label.values) + Counter(labels.ignore)
     assert max(values.values()) == 1
+
+
+def categories(name: str) -> dict[str, list[str]]:
+    labels = described(name).labels
+    return {group: [labels.names[i] for i in own] for group, own in labels.categories.items()}
+
+
+@pytest.mark.parametrize("name", ["cityscapes", "cityscapes:coarse", "bdd100k", "kitti"])
+def test_the_categories_of_cityscapes_are_the_official_ones(name: str):
+    assert categories(name) == CITYSCAPES_CATEGORIES
+
+
+def test_idd_read_as_cityscapes_has_its_categories_and_else_those_of_level_1():
+    assert categories("idd:cityscapes") == CITYSCAPES_CATEGORIES
+    idd = described("idd")
+    assert tuple(idd.labels.categories) == described("idd_lite").labels.names
+    for label in idd.labels.classes:
+        assert label.category == idd.maps["idd_lite"].get(label.name, label.name)
+
+
+@pytest.mark.parametrize("name", VISTAS_CATEGORIES)
+def test_the_categories_of_vistas_are_the_roots_of_its_hierarchy(name: str):
+    counts = {group: len(own) for group, own in categories(name).items()}
+    assert counts == VISTAS_CATEGORIES[name]
 
 
 @pytest.mark.parametrize("name", IMAGES)

@@ -6,17 +6,10 @@ negatives the rest of the row (a predicted id that is not evaluated, too), false
 of the column without the rows of ids that are not evaluated. A class with none of the three leaves
 the mean.
 
-The package runs where EFFUNET_CITYSCAPESSCRIPTS names a Python that has it; 2.3.0 declares a
-backport of `typing` that breaks installs, so it gets an environment of its own:
-
-    uv venv cs && uv pip install --python cs/bin/python --no-deps cityscapesScripts==2.3.0 \
-        "numpy<2.4" pillow pyquaternion
-    EFFUNET_CITYSCAPESSCRIPTS=cs/bin/python python -m pytest tests/test_cityscapes_parity.py
+How the package itself is run: tests/official_cityscapes.py.
 """
 
 import json
-import os
-import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -27,6 +20,7 @@ import torch
 from dataset_trees import random_image, write_png
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from official_cityscapes import official_run
 from PIL import Image
 from tiny_segmenter import saved
 
@@ -39,7 +33,6 @@ from effunet.errors import DataError
 from effunet.evaluation.report import Report
 from effunet.metrics.confusion import ConfusionMatrix
 
-OFFICIAL = os.environ.get("EFFUNET_CITYSCAPESSCRIPTS")
 FILE = description_file("cityscapes")
 assert FILE is not None
 LABELS = read_description(FILE).labels
@@ -171,20 +164,6 @@ def test_what_predict_writes_scores_what_evaluate_says(
     assert _agrees(plain, scores, mean) <= TOLERANCE
 
 
-def _official_run(root: Path, results: Path, out: Path) -> dict[str, Any]:
-    if not OFFICIAL:
-        pytest.skip("EFFUNET_CITYSCAPESSCRIPTS names no Python that has cityscapesScripts")
-    out.mkdir()
-    places = {"DATASET": root, "RESULTS": results, "EXPORT_DIR": out}
-    environment = os.environ | {f"CITYSCAPES_{key}": str(path) for key, path in places.items()}
-    module = "cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling"
-    done = subprocess.run(
-        [OFFICIAL, "-W", "ignore", "-m", module], env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return json.loads((out / "resultPixelLevelSemanticLabeling.json").read_text())
-
-
 def _compare(official: dict[str, Any], plain: dict[str, Any]) -> float:
     scores = {official["labels"][name]: score for name, score in official["classScores"].items()}
     matrix = np.array(official["confMatrix"])[np.ix_(IDS, IDS)]
@@ -196,7 +175,7 @@ def test_the_official_evaluator_says_the_same_of_what_predict_writes(
     evaluated: tuple[Path, Path, dict[str, Any]], tmp_path: Path
 ) -> None:
     root, results, plain = evaluated
-    difference = _compare(_official_run(root, results, tmp_path / "out"), plain)
+    difference = _compare(official_run(root, results, tmp_path / "out"), plain)
     print(f"largest difference from cityscapesScripts: {difference:.1e}")
     assert difference <= TOLERANCE
 
@@ -220,7 +199,7 @@ def test_the_official_evaluator_says_the_same_of_random_predictions(
     for index, prediction in enumerate(predictions):
         name = Path(dataset.ids[index]).name
         write_png(tmp_path / "results" / f"{name}_pred.png", dataset.labels.decode(prediction))
-    official = _official_run(tmp_path / "root", tmp_path / "results", tmp_path / "out")
+    official = official_run(tmp_path / "root", tmp_path / "results", tmp_path / "out")
     difference = _compare(official, plain)
     print(f"largest difference from cityscapesScripts: {difference:.1e}")
     assert difference <= TOLERANCE

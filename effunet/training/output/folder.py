@@ -141,11 +141,11 @@ def resumption(
             f" its length would be others: start it on {before}, or add resume_force=true"
         )
     kept = LabelMap.from_plain(record["labels"], where=str(found.checkpoint))
-    differences = kept.differences(train.labels)
-    if differences:
+    mismatch = kept.mismatch(train.labels)
+    if mismatch:
         raise ModelError(
             f"resume={folder}: the classes of the run (here) are not those of {train.name} (there):"
-            f" {'; '.join(differences[:6])}: undo the change, or start a new run"
+            f" {mismatch}: undo the change, or start a new run"
         )
     if record["plan"] != plan.to_plain():
         raise ModelError(
