@@ -9,7 +9,8 @@ import math
 from typing import Literal
 
 import torch.nn.functional as F
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from effunet.tensors import Feature, Result
 
@@ -87,8 +88,12 @@ class SqueezeExcite(nn.Module):
 
     def forward(self, feature: Feature) -> Feature:
         """Scale every channel of every image by its gate."""
+        return feature * self.gate(feature)
+
+    def gate(self, feature: Feature) -> Float[Tensor, "B D 1 1"]:
+        """Compute the gates alone."""
         mean = F.adaptive_avg_pool2d(feature, 1)
-        return feature * self.expand(self.act(self.reduce(mean))).sigmoid()
+        return self.expand(self.act(self.reduce(mean))).sigmoid()
 
 
 class DropPath(nn.Module):
