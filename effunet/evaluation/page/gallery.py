@@ -47,7 +47,7 @@ def embedded(panel: Panel) -> tuple[str, int, int]:
     picture = Image.fromarray(panel.picture)
     if picture.width > WIDTH:
         size = WIDTH, max(1, round(picture.height * WIDTH / picture.width))
-        # Colours of classes must not mix; a photo would flicker without.
+        # Colours of classes must not mix; the edges of a photo would be jagged without.
         how = Image.Resampling.LANCZOS if panel.smooth else Image.Resampling.NEAREST
         picture = picture.resize(size, how)
     data = io.BytesIO()
