@@ -33,6 +33,7 @@ VALUES = 2**24
 COLDEST, HOTTEST = 0.05, 20.0
 """The temperatures between which one is sought."""
 
+_AT_ONCE = 2**22  # pixels, of which bincount makes copies of 8 bytes each
 _ROUNDED = 1e-4  # how far an average of float32 probabilities may lie above 1
 
 
@@ -50,14 +51,18 @@ def reliability_counts(
 
     Raises ValueError for a confidence outside of 0..1, or none (NaN).
     """
-    confidence = _checked(confidence)
-    bins = np.minimum(confidence * np.float32(BINS), BINS - 1).astype(np.uint8)
-    bins[truth == IGNORE] = BINS
-    wrong, right = joint_counts((predicted == truth).view(np.uint8), bins)[:2, :BINS]
-    # A power of two: the product is exact in float32, and so is the sum in float64.
-    units = np.rint(confidence * np.float32(UNIT))
-    sums = np.bincount(bins.ravel(), units.ravel(), minlength=BINS + 1)[:BINS]
-    return np.stack([wrong + right, right, sums.astype(np.int64)])
+    counts = np.zeros((3, BINS), np.int64)
+    planes = [np.ravel(plane) for plane in (_checked(confidence), predicted == truth, truth)]
+    for first in range(0, truth.size, _AT_ONCE):
+        sure, hit, true = (plane[first : first + _AT_ONCE] for plane in planes)
+        bins = np.minimum(sure * np.float32(BINS), BINS - 1).astype(np.uint8)
+        bins[true == IGNORE] = BINS
+        wrong, right = joint_counts(hit.view(np.uint8)[None], bins[None])[:2, :BINS]
+        # A power of two: the product is exact in float32, and so is the sum in float64.
+        units = np.rint(sure * np.float32(UNIT))
+        sums = np.bincount(bins, units, minlength=BINS + 1)[:BINS]
+        counts += np.stack([wrong + right, right, sums.astype(np.int64)])
+    return counts
 
 
 def expected_calibration_error(counts: Integer[ndarray, "... 3 15"]) -> Float64[ndarray, "..."]:

@@ -5,7 +5,7 @@ All counts are whole numbers, which sum over images. A pixel whose truth is 255 
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float32, Int64, UInt8
+from jaxtyping import Bool, Float32, Int32, Int64, UInt8
 from numpy import ndarray
 
 from effunet.labels import IGNORE
@@ -21,6 +21,8 @@ three, tells specks and regions (a street, a sky) apart from things.
 
 DISTANCES = (1, 2, 4, 8, 16, 32)
 """Distances in pixels at which a ring of `distance_counts` ends; the last ring has no end."""
+
+_AT_ONCE = 2**24
 
 
 def size_counts(
@@ -45,8 +47,8 @@ def size_counts(
         window = np.s_[top : top + height, left : left + width]
         # OpenCV's own statistics would take three times as long: they hold boxes and centres, too.
         found, objects = cv2.connectedComponents(mask[window], connectivity=8)
-        areas = np.bincount(objects.ravel())[1:]
-        faults = np.bincount(objects[wrong[window]], minlength=found)[1:]
+        areas = _areas(objects, found)[1:]
+        faults = _areas(objects[wrong[window]], found)[1:]
         sizes = np.searchsorted(SIZES, areas, side="right")
         np.add.at(counts[index], sizes, np.stack([np.ones_like(areas), areas, faults], 1))
     return counts
@@ -91,3 +93,11 @@ def suspect_pixels(
     """
     against = (truth != predicted) & (truth != IGNORE) & (confidence >= np.float32(least))
     return against & ~band(truth, distance)
+
+
+def _areas(objects: Int32[ndarray, "..."], count: int) -> Int64[ndarray, " count"]:
+    """How many pixels each number has; a part at a time, for bincount copies into 8 bytes."""
+    areas = np.zeros(count, np.int64)
+    for first in range(0, objects.size, _AT_ONCE):
+        areas += np.bincount(objects.ravel()[first : first + _AT_ONCE], minlength=count)
+    return areas

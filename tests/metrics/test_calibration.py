@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from torch.nn.functional import cross_entropy
 from torchmetrics.classification import MulticlassCalibrationError
 
+from effunet.metrics import calibration
 from effunet.metrics.calibration import (
     BINS,
     LEVELS,
@@ -41,8 +42,11 @@ def scene(classes=4, size=(30, 40), seed=0, scale=2.0):
     return logits, sampled(softmax(logits), seed + 1)
 
 
-@given(seed=st.integers(0, 2**32 - 1), height=st.integers(0, 12), width=st.integers(0, 12))
-def test_counts_are_those_of_a_loop_over_pixels(seed, height, width):
+@given(
+    seed=st.integers(0, 2**32 - 1), height=st.integers(0, 12), width=st.integers(0, 12),
+    at_once=st.integers(20, 200),
+)  # fmt: skip
+def test_counts_are_those_of_a_loop_over_pixels(seed, height, width, at_once):
     draw = np.random.default_rng(seed)
     confidence = draw.random((height, width)).astype(np.float32)
     confidence[draw.random((height, width)) < 0.2] = draw.choice([0, 1, 0.2, 0.6])
@@ -53,7 +57,9 @@ def test_counts_are_those_of_a_loop_over_pixels(seed, height, width):
         if true != 255:
             place = min(int(sure * np.float32(BINS)), BINS - 1)
             expected[:, place] += 1, int(said == true), round(float(sure) * UNIT)
-    assert np.array_equal(reliability_counts(confidence, predicted, truth), expected)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(calibration, "_AT_ONCE", at_once)
+        assert np.array_equal(reliability_counts(confidence, predicted, truth), expected)
 
 
 def test_the_error_is_torchmetrics():

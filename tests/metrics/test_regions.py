@@ -45,6 +45,7 @@ def test_objects_are_those_that_scipy_labels(size, classes, seed, edges):
             expected[index, sum(area >= edge for edge in edges)] += 1, area, wrong
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(regions, "SIZES", edges)
+        patch.setattr(regions, "_AT_ONCE", 100)
         assert np.array_equal(size_counts(truth, predicted, classes), expected)
 
 
