@@ -12,7 +12,7 @@ from copy import deepcopy
 import cv2
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from effunet.model.blocks import MBConv
@@ -23,11 +23,10 @@ from effunet.model.folded import (
     blank_outside,
     folded,
     of_block,
-    outside,
     rows_of,
 )
 from effunet.model.network import EffUNet
-from effunet.tensors import Feature, Image, Logits, Pyramid, Result
+from effunet.tensors import Feature, Image, Logits, Result
 
 LARGE = 2**25
 """Bytes from which an expanded feature is computed by strips of rows."""
