@@ -7,6 +7,9 @@ from PIL import Image
 
 from effunet.labels import IGNORE, LabelMap
 
+BAND = 1024
+"""Rows of an overlay that are mixed at once."""
+
 
 def overlay(
     image: UInt8[ndarray, "H W C"],
@@ -20,10 +23,14 @@ def overlay(
     """
     if not 0 <= alpha <= 1:
         raise ValueError(f"alpha is a share and must lie in [0, 1], got {alpha}")
-    below = shown_image(image)
-    colours = labels.colorize(mask)
-    mixed = np.asarray(Image.blend(Image.fromarray(below), Image.fromarray(colours), alpha))
-    return np.where((mask == IGNORE)[..., None], below, mixed)
+    mixed = np.empty((*mask.shape, 3), np.uint8)
+    # Band by band: five copies of a large image would be more than its prediction takes.
+    for top in range(0, len(mask), BAND):
+        rows = slice(top, top + BAND)
+        below, colours = shown_image(image[rows]), labels.colorize(mask[rows])
+        blent = Image.blend(Image.fromarray(below), Image.fromarray(colours), alpha)
+        mixed[rows] = np.where((mask[rows] == IGNORE)[..., None], below, np.asarray(blent))
+    return mixed
 
 
 def shown_image(image: UInt8[ndarray, "H W C"]) -> UInt8[ndarray, "H W 3"]:

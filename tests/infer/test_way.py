@@ -1,13 +1,18 @@
 """The way of a prediction as one value: what it takes, what it says, and its words."""
 
 import math
+from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
+from tiny_segmenter import random_image, tiny_segmenter
 
+from effunet.cli import main
 from effunet.commands.way import way_of
-from effunet.infer import WHOLE, Way
+from effunet.infer import WHOLE, Way, predict
 
 
 @pytest.mark.parametrize(
@@ -67,3 +72,45 @@ def test_the_words_of_a_command_give_the_way(
     words += [] if scales is None else ["--scales", ",".join(map(str, scales))]
     found = way_of(_parser().parse_args(words))
     assert found == Way(tile, flip, tuple(map(float, scales or [1.0])))
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--tile", "big"], "number of pixels, got 'big'"),
+        (["--tile", "100"], "use 96 or 128"),
+        (["--scales", "a,b"], "numbers like 0.75,1,1.25, got 'a,b'"),
+        (["--scales", ""], "numbers like"),
+        (["--scales", "1,"], "numbers like"),
+        (["--scales", "1,9"], "got 9: use 4"),
+        (["--scales", "nan"], "got nan: use 1"),
+        (["--scales", "1,0.5,1.0"], "use 1, 0.5"),
+    ],
+)
+@pytest.mark.parametrize(
+    "command", [["predict", "m", "i", "--out", "o"], ["evaluate", "m", "--data", "d"]]
+)
+def test_words_that_name_no_way_end_with_2_and_one_line(
+    command: list[str], words: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main([*command, *words])
+    told = capsys.readouterr().err
+    assert stop.value.code == 2 and told.count("\n") == 1
+    assert words[0] in told and says in told
+
+
+def test_the_door_writes_the_mask_of_its_way(tmp_path: Path) -> None:
+    segmenter = tiny_segmenter()
+    segmenter.save(tmp_path / "segmenter.safetensors")
+    image = random_image(90, 101)
+    Image.fromarray(image).save(tmp_path / "a.png")
+    words = ["--tile", "64", "--flip", "--scales", "0.5,1,1.5", "--device", "cpu"]
+    place = ["--out", str(tmp_path / "out"), "--probabilities"]
+    files = [str(tmp_path / "segmenter.safetensors"), str(tmp_path / "a.png")]
+    assert main(["predict", *files, *place, *words]) == 0
+    expected = predict(segmenter, image, Way(64, flip=True, scales=(0.5, 1.0, 1.5)))
+    with Image.open(tmp_path / "out" / "a.png") as mask:
+        assert np.array_equal(np.array(mask), expected.mask)
+    found = np.load(tmp_path / "out" / "a.npy")
+    assert np.array_equal(found, expected.probabilities.astype(np.float16))

@@ -4,9 +4,19 @@ import numpy as np
 import pytest
 from tiny_segmenter import LABELS, random_image
 
+from effunet.pictures import overlay as module
 from effunet.pictures.overlay import overlay
 
 MASK = np.array([[0, 1, 2, 255]], np.uint8)
+
+
+def test_an_overlay_in_bands_is_the_overlay(monkeypatch: pytest.MonkeyPatch) -> None:
+    noise = np.random.default_rng(0)
+    image = noise.integers(0, 256, (11, 7, 3), np.uint8)
+    mask = noise.choice(np.array([0, 1, 2, 255], np.uint8), (11, 7))
+    whole = overlay(image, mask, LABELS)
+    monkeypatch.setattr(module, "BAND", 4)
+    assert np.array_equal(overlay(image, mask, LABELS), whole)
 
 
 def test_an_overlay_runs_from_the_image_to_the_colours_and_never_covers_ignored_pixels() -> None:
