@@ -242,7 +242,7 @@ def _reduced(numbers: Sequence[int], operation: str) -> list[int]:
         return list(numbers)
     import numpy as np
 
-    return _reduced_array(np.array(numbers, np.int64), operation).tolist()
+    return _reduced_array(np.array(list(numbers), np.int64), operation).tolist()
 
 
 def _reduced_array(array: Any, operation: str) -> Any:

@@ -105,7 +105,13 @@ def test_torchrun_prints_the_same_json_once(home: Path, capsys: pytest.CaptureFi
 
 def test_a_damaged_image_of_another_process_ends_all_with_one_line_that_names_it(home: Path):
     out = home / "out"
-    words = ("evaluate", str(home / "segmenter.safetensors"), "--data", str(home / "damaged"))
+    words = (
+        "evaluate",
+        str(home / "segmenter.safetensors"),
+        "--data",
+        str(home / "damaged"),
+        "--strict",
+    )
     first, second = launch(2, "-m", "effunet", *words, "--out", str(out))
     assert (first[:2], second[:2]) == ((3, ""), (3, ""))
     assert first[2] == ""
@@ -116,7 +122,13 @@ def test_a_damaged_image_of_another_process_ends_all_with_one_line_that_names_it
 
 @pytest.mark.long
 def test_torchrun_reports_the_line_and_the_exit_code_of_a_fault_and_ends_with_1(home: Path):
-    words = ("evaluate", str(home / "segmenter.safetensors"), "--data", str(home / "damaged"))
+    words = (
+        "evaluate",
+        str(home / "segmenter.safetensors"),
+        "--data",
+        str(home / "damaged"),
+        "--strict",
+    )
     done = subprocess.run(
         [sys.executable, *TORCHRUN, "--nproc-per-node", "3", "-m", "effunet", *words],
         env=environment(), capture_output=True, text=True, timeout=PATIENCE,

@@ -122,11 +122,10 @@ def check_fit(segmenter: Segmenter, dataset: Dataset) -> None:
 def _one_ahead(dataset: Dataset, places: Sequence[int]) -> Iterator[tuple[int, Sample | DataError]]:
     """The samples at these places; while one is worked on, a thread reads the next, and no more."""
     with ThreadPoolExecutor(1) as reader:
-        coming = reader.submit(_read, dataset, places[0]) if places else None
-        for place, after in zip(places, (*places[1:], None), strict=True):
-            assert coming is not None
-            sample = coming.result()
-            coming = None if after is None else reader.submit(_read, dataset, after)
+        coming = [reader.submit(_read, dataset, place) for place in places[:1]]
+        for number, place in enumerate(places):
+            sample = coming.pop().result()
+            coming += [reader.submit(_read, dataset, after) for after in places[number + 1 :][:1]]
             yield place, sample
 
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from effunet.data.dataset import Dataset
 from effunet.data.sources.mixture import Mixture, parts_of
+from effunet.evaluation.instances import things_of
 from effunet.evaluation.report import Report
 from effunet.metrics.bootstrap import RESAMPLES
-from effunet.metrics.instances import Things
 from effunet.metrics.rows import Rows
 from effunet.metrics.scores import Scores
 from effunet.metrics.tally import Counts, Tally
@@ -63,8 +63,7 @@ def report_of(
 def _rows(dataset: Dataset) -> Rows:
     labels = dataset.labels
     groups = tuple(labels.categories.values())
-    things = Things.of(labels, dataset.instance_sizes) if dataset.has_instances else None
-    return Rows(len(labels), groups, dataset.scored, things)
+    return Rows(len(labels), groups, dataset.scored, things_of(dataset))
 
 
 def _parts(dataset: Dataset) -> tuple[Dataset, ...]:
