@@ -76,17 +76,22 @@ class InferenceForm(nn.Module):
         """Score every pixel; any height and width from 1 up."""
         return torch.cat(list(self.strips(image)), dim=2)
 
-    @torch.inference_mode()
     def strips(self, image: Image) -> Iterator[Logits]:
         """Give the logits from top to bottom, in strips as wide as the image; each plane whole."""
         height, width = image.shape[-2:]
+        feature = self._coarse(image)
+        rows = self._rows(feature)
+        for top in range(0, height, rows):
+            yield self._tail(feature, top, rows)[:, :, : height - top, :width]
+
+    # Not on the generator: its mode would be the consumer's between two strips.
+    @torch.inference_mode()
+    def _coarse(self, image: Image) -> Feature:
+        """All but the decoder's last step and the head."""
         *skips, feature = self.encoder.features(self._normalised(image))
         for step in self.steps:
             feature = step(feature, skips.pop())
-        rows = self._rows(feature)
-        for top in range(0, height, rows):
-            logits = self._tail(feature, top, rows)
-            yield _planes(logits[:, :, : height - top, :width])
+        return feature
 
     def _normalised(self, image: Image) -> Float[Tensor, "B C h w"]:
         """Without the division, which the stem's weights do."""
@@ -105,6 +110,7 @@ class InferenceForm(nn.Module):
         fitting = 2 * STRIP // (batch * widest * 2 * width * feature.element_size())
         return min(2 * height, max(ROWS, fitting // ROWS * ROWS))
 
+    @torch.inference_mode()
     def _tail(self, feature: Feature, top: int, rows: int) -> Result:
         """The decoder's last step and the head, for `rows` rows of logits.
 
@@ -115,7 +121,7 @@ class InferenceForm(nn.Module):
         coarse = rows_of(feature, top // 2 - 2, (top + rows) // 2 + 2)
         doubled = blank_outside(self.doubling(coarse, cut=2), height, top - 2)
         mixed = blank_outside(self.mix(doubled, padded=False), height, top - 1)
-        return self.head(mixed, padded=False)
+        return _planes(self.head(mixed, padded=False))
 
 
 class Latest:
@@ -134,7 +140,9 @@ class Latest:
         `weight.data`, is not.
         """
         if not isinstance(network, EffUNet) or network.training or not _on_cpu(network):
-            yield network(image)
+            with torch.inference_mode():
+                whole = network(image)
+            yield whole
             return
         now = [
             (tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version)  # pyright: ignore[reportPrivateUsage]
