@@ -82,7 +82,7 @@ class InferenceForm(nn.Module):
         feature = self._coarse(image)
         rows = self._rows(feature)
         for top in range(0, height, rows):
-            yield self._tail(feature, top, rows)[:, :, : height - top, :width]
+            yield _planes(self._tail(feature, top, rows)[:, :, : height - top, :width])
 
     # Not on the generator: its mode would be the consumer's between two strips.
     @torch.inference_mode()
@@ -121,7 +121,7 @@ class InferenceForm(nn.Module):
         coarse = rows_of(feature, top // 2 - 2, (top + rows) // 2 + 2)
         doubled = blank_outside(self.doubling(coarse, cut=2), height, top - 2)
         mixed = blank_outside(self.mix(doubled, padded=False), height, top - 1)
-        return _planes(self.head(mixed, padded=False))
+        return self.head(mixed, padded=False)
 
 
 class Latest:
