@@ -5,6 +5,7 @@ alone: no config, no dataset, no class path, no pickle.
 """
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +29,8 @@ from effunet.data.files.images import read_image
 from effunet.data.files.pixels import Pixels
 from effunet.errors import ModelError, ResourceError
 from effunet.labels import LabelMap
+from effunet.model.deciding import most_probable
+from effunet.model.inference import Latest
 from effunet.model.kinds import Network
 from effunet.model.stored import derived, described
 from effunet.pictures.overlay import overlay
@@ -85,6 +88,7 @@ class Segmenter:
         self.labels = labels
         self.metadata = dict(metadata or {})
         _ = self.calibration  # refused here, not at the first image
+        self._latest = Latest()
 
     def __call__(self, image: Picture) -> Prediction:
         """Segment one whole image; `effunet.infer` does it in tiles or with a mirrored twin."""
@@ -132,7 +136,9 @@ class Segmenter:
             ValueError: out of range, or a threshold for other than two classes.
         """
         entry = {**facts, "temperature": temperature, "threshold": threshold}
-        return Segmenter(self.network, self.labels, {**self.metadata, "calibration": entry})
+        other = Segmenter(self.network, self.labels, {**self.metadata, "calibration": entry})
+        other._latest = self._latest
+        return other
 
     def decide(self, probabilities: Float[Tensor, "K h w"]) -> UInt8[Tensor, "h w"]:
         """The class index that is named at each pixel, 0..K-1."""
@@ -144,11 +150,25 @@ class Segmenter:
         """The class index that is named at each pixel, and the probability of that class."""
         return _decided(probabilities, self.calibration.threshold)
 
-    @torch.inference_mode()
     def probabilities(self, image: UInt8[ndarray, "H W C"]) -> Float[Tensor, "K H W"]:
-        """Probabilities of the classes, on the segmenter's device; the one way to the network.
+        """Probabilities of the classes, on the segmenter's device; see `strips`."""
+        whole: Tensor | None = None
+        for top, part in self.strips(image):
+            if part.shape[1:] == image.shape[:2]:
+                return part
+            if whole is None:
+                whole = part.new_empty(len(part), *image.shape[:2])
+            whole[:, top : top + part.shape[1]] = part
+        assert whole is not None  # an image has a row
+        return whole
 
-        With the temperature of the calibration: softmax(logits / temperature).
+    def strips(
+        self, image: UInt8[ndarray, "H W C"]
+    ) -> Iterator[tuple[int, Float[Tensor, "K h W"]]]:
+        """Probabilities from top to bottom, as (first row, strip); the one way to the network.
+
+        With the temperature of the calibration: softmax(logits / temperature). On a CPU, our own
+        network computes through its inference form (`effunet.model.inference`).
         """
         self.network.eval()
         # A copy, for torch takes no mirrored view and warns of a read-only one (from Pillow, say).
@@ -156,9 +176,10 @@ class Segmenter:
         # As a batch before its axes are turned: only so torch sees channels_last memory, in which
         # the training validates, and computes the same bits (and does it faster).
         batch = pixels.view(1, *image.shape).permute(0, 3, 1, 2)
-        logits = self.network(batch)[0]
-        temperature = self.calibration.temperature
-        return (logits if temperature == 1 else logits / temperature).softmax(0)
+        temperature, top = self.calibration.temperature, 0
+        for logits in self._latest.strips(self.network, batch):
+            yield top, _probable(logits[0], temperature)
+            top += logits.shape[2]
 
     def as_array(self, image: Picture) -> UInt8[ndarray, "H W C"]:
         """Any kind of image as the array that the network takes; grey becomes RGB if it must.
@@ -259,14 +280,17 @@ class Segmenter:
             ) from error
 
 
+@torch.inference_mode()
+def _probable(logits: Float[Tensor, "K h W"], temperature: float) -> Float[Tensor, "K h W"]:
+    return (logits if temperature == 1 else logits / temperature).softmax(0)
+
+
 def _decided(
     probabilities: Float[Tensor, "K h w"], threshold: float | None
 ) -> tuple[UInt8[Tensor, "h w"], Float[Tensor, "h w"]]:
     """The one place where probabilities become classes."""
     if threshold is None:
-        # The index that max gives with the value comes five times sooner than argmax on a CPU.
-        confidence, index = probabilities.max(0)
-        return index.to(torch.uint8), confidence
+        return most_probable(probabilities)
     first, second = probabilities
     named = second >= threshold
     return named.to(torch.uint8), torch.where(named, second, first)

@@ -85,12 +85,16 @@ def blocks(
 
     Args:
         segmenter: does one look at one tile at a time, on its own device.
-        image: of any size; one that a tile covers is one block.
+        image: of any size; one that a tile covers comes in blocks of its own width.
         way: tiles, scales, mirrored image.
     """
     height, width = image.shape[:2]
     if way.tile is None or max(height, width) <= way.tile:
-        yield slice(0, height), slice(0, width), _looks(segmenter, image, way)
+        if way.flip or way.scales != WHOLE.scales:
+            yield slice(0, height), slice(0, width), _looks(segmenter, image, way)
+            return
+        for top, part in segmenter.strips(image):
+            yield slice(top, top + part.shape[1]), slice(0, width), part
         return
     yield from blend(
         lambda rows, columns: _looks(segmenter, image[rows, columns], way), height, width, way.tile

@@ -38,7 +38,8 @@ class FoldedConv(nn.Module):
     ) -> None:
         """Hold a copy of weight and bias as `dtype`, in channels_last memory."""
         super().__init__()
-        self.padding, self.stride, self.groups, self.act = padding, stride, groups, act
+        self.padding, self.stride, self.groups = padding, stride, groups
+        self.act: Act = act
         self.kernel = weight.shape[-1]
         layout = torch.channels_last
         self.register_buffer("weight", weight.to(dtype, copy=True).contiguous(memory_format=layout))
@@ -96,7 +97,7 @@ class Doubling(nn.Module):
     ) -> None:
         """Take the weight of the convolution that it stands for."""
         super().__init__()
-        self.act = act
+        self.act: Act = act
         flipped = weight.flip(2, 3).transpose(0, 1)
         inputs, outputs = flipped.shape[:2]
         summed = flipped.new_zeros(inputs, outputs, 4, 4)
@@ -150,8 +151,10 @@ def of_block(
         total = kernel - stride + -(conv.native or 0) % stride
         weight, padding = F.pad(weight, (total % 2, 0, total % 2, 0)), (total + 1) // 2
     act: Act = "swish" if isinstance(block.act, nn.SiLU) else "none"
-    options = {"stride": conv.stride[0], "groups": conv.groups, "act": act, "dtype": dtype}
-    return FoldedConv(weight, bias, padding=padding, **options)
+    stride, groups = conv.stride[0], conv.groups
+    return FoldedConv(
+        weight, bias, padding=padding, stride=stride, groups=groups, act=act, dtype=dtype
+    )
 
 
 def rows_of(feature: Feature, start: int, stop: int) -> Rows:

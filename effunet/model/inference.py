@@ -8,6 +8,7 @@ few rows at a time, which stay in the processor's cache.
 
 from collections.abc import Iterator
 from copy import deepcopy
+from itertools import chain
 
 import cv2
 import torch
@@ -54,7 +55,8 @@ class InferenceForm(nn.Module):
         # features() as it is, on other blocks.
         self.encoder = deepcopy(network.encoder)
         self.encoder.checkpointing = False
-        self.encoder.stem = of_block(network.encoder.stem, dtype, 1 / network.std.double())
+        stem = of_block(network.encoder.stem, dtype, 1 / network.std.double())
+        self.encoder.set_submodule("stem", stem)
         self.encoder.stages = nn.ModuleList(
             nn.ModuleList(FoldedMBConv(block, dtype) for block in _blocks(stage))
             for stage in network.encoder.stages
@@ -74,18 +76,22 @@ class InferenceForm(nn.Module):
         """Score every pixel; any height and width from 1 up."""
         return torch.cat(list(self.strips(image)), dim=2)
 
-    @torch.inference_mode()
     def strips(self, image: Image) -> Iterator[Logits]:
         """Give the logits from top to bottom, in strips as wide as the image; each plane whole."""
         height, width = image.shape[-2:]
-        *skips, feature = self.encoder.features(self._normalised(image))
-        for step, skip in zip(self.steps, reversed(skips), strict=True):
-            feature = step(feature, skip)
+        feature = self._coarse(image)
         rows = self._rows(feature)
-        del skips, skip
         for top in range(0, height, rows):
-            logits = self._tail(feature, top, rows)
-            yield _planes(logits[:, :, : height - top, :width])
+            yield _planes(self._tail(feature, top, rows)[:, :, : height - top, :width])
+
+    # Not on the generator: its mode would be the consumer's between two strips.
+    @torch.inference_mode()
+    def _coarse(self, image: Image) -> Feature:
+        """All but the decoder's last step and the head."""
+        *skips, feature = self.encoder.features(self._normalised(image))
+        for step in self.steps:
+            feature = step(feature, skips.pop())
+        return feature
 
     def _normalised(self, image: Image) -> Float[Tensor, "B C h w"]:
         """Without the division, which the stem's weights do."""
@@ -104,6 +110,7 @@ class InferenceForm(nn.Module):
         fitting = 2 * STRIP // (batch * widest * 2 * width * feature.element_size())
         return min(2 * height, max(ROWS, fitting // ROWS * ROWS))
 
+    @torch.inference_mode()
     def _tail(self, feature: Feature, top: int, rows: int) -> Result:
         """The decoder's last step and the head, for `rows` rows of logits.
 
@@ -115,6 +122,42 @@ class InferenceForm(nn.Module):
         doubled = blank_outside(self.doubling(coarse, cut=2), height, top - 2)
         mixed = blank_outside(self.mix(doubled, padded=False), height, top - 1)
         return self.head(mixed, padded=False)
+
+
+class Latest:
+    """Keeps the inference form of a network, and makes it anew when the weights have changed."""
+
+    def __init__(self) -> None:
+        self._form: InferenceForm | None = None
+        self._made_of: tuple[nn.Module, list[tuple[int, int]]] | None = None
+
+    def strips(self, network: nn.Module, image: Image) -> Iterator[Logits]:
+        """Give a network's logits, its own or those of its form, in strips from top to bottom.
+
+        EffUNet has a form on a CPU. Everything else gives one strip.
+
+        A change is seen by torch's counter of changes in place: one that evades it, as through
+        `weight.data`, is not.
+        """
+        if not isinstance(network, EffUNet) or network.training or not _on_cpu(network):
+            with torch.inference_mode():
+                whole = network(image)
+            yield whole
+            return
+        now = [
+            (tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version)  # pyright: ignore[reportPrivateUsage]
+            for tensor in chain(network.parameters(), network.buffers())
+        ]
+        if self._form is None or self._made_of is None or self._made_of != (network, now):
+            self._form, self._made_of = InferenceForm(network), (network, now)
+        yield from self._form.strips(image)
+
+
+def _on_cpu(network: EffUNet) -> bool:
+    return network.mean.device.type == "cpu" and network.mean.dtype in (
+        torch.float32,
+        torch.float64,
+    )
 
 
 class FoldedMBConv(nn.Module):
@@ -175,7 +218,7 @@ class FoldedStep(nn.Module):
         nothing = weight.new_zeros(len(weight))  # the bias comes with the other half
         self.skip = FoldedConv(weight, nothing, padding=1, act="relu", dtype=dtype)
 
-    def forward(self, coarse: Feature, skip: Feature) -> Result:
+    def forward(self, coarse: Feature, skip: Float[Tensor, "B S i j"]) -> Result:
         """Climb one level."""
         return self.mix(self.skip.onto(self.doubling(coarse), skip))
 

@@ -6,7 +6,7 @@ so that a resumed training draws what an uninterrupted one would have drawn.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,8 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from effunet import processes
 from effunet.metrics.tally import Tally
+from effunet.model.deciding import most_probable
+from effunet.model.inference import Latest
 from effunet.model.kinds import Network
 from effunet.training.config.schema import Config
 from effunet.training.recipe.finite import FiniteGuard
@@ -65,6 +67,7 @@ class Training(pl.LightningModule):
             recipe.clip,
             f"lower optim.lr (now {recipe.lr}) or set optim.clip=1.0",
         )
+        self._latest = Latest()
         self._batch = 0  # of the present step; more than one where gradients are accumulated
         self._losses: list[Tensor] = []
         self._learning: tuple[bool, bool] | None = None  # what freezing last set; None: unknown
@@ -126,20 +129,22 @@ class Training(pl.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Count one batch of whole images into the tally."""
-        self.count(self.network(batch["image"]), batch)
+        self.count(self._latest.strips(self.network, batch["image"]), batch)
 
-    def count(self, logits: Tensor, batch: Batch) -> None:
-        """Count the logits of a validation batch."""
-        loss = self.loss(logits, batch["mask"]).detach()
-        # Of the probabilities, as the segmenter decides: they may be equal where logits are not.
-        # max is several times faster than argmax on a CPU; both return the first of equals.
-        confidence, predicted = logits.softmax(1).max(1)
-        arrays = batch["mask"], predicted.to(torch.uint8), confidence.float()
+    def count(self, strips: Iterable[Tensor], batch: Batch) -> None:
+        """Count the logits of a validation batch, strips from top to bottom of all its images."""
+        parts = [part.to(self.device) for part in strips]
+        loss = self.loss(torch.cat(parts, 2), batch["mask"]).detach()
+        # Of the probabilities, strip by strip, as the segmenter decides: they may be equal where
+        # logits are not, and softmax rounds by the shape of what it is given.
+        decided = [most_probable(part.softmax(1)) for part in parts]
+        predicted, confidence = (torch.cat(strips, 1) for strips in zip(*decided, strict=True))
+        arrays = batch["mask"], predicted, confidence.float()
         images = zip(*(array.cpu().numpy() for array in arrays), strict=True)
         for index, image in zip(batch["index"].tolist(), images, strict=True):
             self.tally.add(index, *image)
         # Last: what lacks memory before is counted anew.
-        self.val_loss.add(loss, len(logits))
+        self.val_loss.add(loss, len(predicted))
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Return the optimizer with a learning rate that is a pure function of the step."""

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from effunet import processes
 from effunet.data.loading.loader import Loader, SegmentationData
+from effunet.model.inference import Latest
 from effunet.training.module import Batch, Training
 from effunet.training.stop import Stop
 
@@ -29,6 +30,7 @@ class Validation:
         self.stop = stop
         self._loader: Loader | None = None
         self._spare: nn.Module | None = None
+        self._latest = Latest()
 
     @torch.no_grad()
     def run(self, trainer: pl.Trainer, module: Training) -> bool:
@@ -81,7 +83,7 @@ class Validation:
                 flush=True,
             )
         cpu = {name: value.cpu() for name, value in batch.items() if isinstance(value, Tensor)}
-        module.count(self._spare(cpu["image"]).to(module.device), batch)
+        module.count(self._latest.strips(self._spare, cpu["image"]), batch)
 
 
 def _equal_on_all(network: nn.Module) -> None:

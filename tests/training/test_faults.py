@@ -10,7 +10,7 @@ from tiny_training import draw_no_curves, state, train
 
 from effunet.data.loading.sampling import TrainBatches
 from effunet.labels import IGNORE
-from effunet.model.network import EffUNet
+from effunet.model.encoder import EfficientNet
 from effunet.segmenter import Segmenter
 from effunet.training.course import Milestones
 from effunet.training.module import Training
@@ -70,14 +70,14 @@ def test_a_validation_without_memory_is_done_on_the_cpu_with_the_same_result_and
 def test_an_error_of_a_validation_that_is_not_memory_is_not_hidden(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    original = EffUNet.forward
+    original = EfficientNet.features
 
-    def broken(self: EffUNet, image: torch.Tensor) -> torch.Tensor:
+    def broken(self: EfficientNet, image: torch.Tensor) -> Any:
         if not self.training:
             raise RuntimeError("another fault")
         return original(self, image)
 
-    monkeypatch.setattr(EffUNet, "forward", broken)
+    monkeypatch.setattr(EfficientNet, "features", broken)
     assert train("data", "name=one") == 1
 
 

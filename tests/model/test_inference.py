@@ -1,0 +1,207 @@
+"""The inference form computes what the network does, however it is cut, padded and normalised."""
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from effunet.model import folded, inference
+from effunet.model.encoder import EfficientNet, Numerics
+from effunet.model.inference import InferenceForm, Latest
+from effunet.model.network import EffUNet
+from effunet.model.scaling import compound
+
+NARROW = (24, 16, 12, 8, 6)
+TINY = compound(-12)
+
+
+def network_of(variant: Any = TINY, classes: int = 5, **options: Any) -> EffUNet:
+    """With weights of norms that are not the identity, and statistics of noise."""
+    torch.manual_seed(0)
+    network = EffUNet(EfficientNet(variant, **options), classes, NARROW)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.uniform_(module.bias, -0.3, 0.3)
+            module.momentum = None  # the mean of all that it sees
+    with torch.no_grad():
+        network.train()(photo(4, network.plan.channels, 64, 64))
+    return network.eval()
+
+
+def photo(*size: int) -> Tensor:
+    return torch.randint(0, 256, size, dtype=torch.uint8)
+
+
+@torch.no_grad()
+def difference(network: EffUNet, image: Tensor) -> float:
+    """Of the logits, as a share of the largest."""
+    expected, found = network(image), InferenceForm(network)(image)
+    assert found.shape == expected.shape and found.dtype == expected.dtype
+    assert expected.std() > 0.05
+    return float((found - expected).abs().max() / expected.abs().max())
+
+
+@pytest.fixture
+def strips(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cut everything into strips as thin as they come."""
+    monkeypatch.setattr(inference, "LARGE", 0)
+    monkeypatch.setattr(inference, "STRIP", 1)
+
+
+@pytest.mark.parametrize("cut", [False, True])
+@pytest.mark.parametrize("variant", ["b0", "b1", "b2", "b3"])
+def test_the_form_of_each_size_is_the_network_to_1e_5_and_to_1e_9_in_float64(
+    variant: str, cut: bool, request: pytest.FixtureRequest
+) -> None:
+    if cut:
+        request.getfixturevalue("strips")
+    network, image = network_of(variant), photo(1, 3, 70, 45)
+    assert difference(network, image) < 1e-5
+    assert difference(network.double(), image) < 1e-12
+
+
+NUMERICS = [
+    Numerics(padding, eps, mean, std)
+    for padding in ("same", "symmetric", "same_native")
+    for eps, mean, std in ((1e-3, (0.5,), (0.25,)), (1e-5, (0.1, 0.5, 0.9), (0.2, 0.3, 0.4)))
+]
+
+
+@pytest.mark.parametrize("numerics", NUMERICS, ids=str)
+@pytest.mark.parametrize("size", [(1, 1), (33, 64), (96, 31)])
+def test_every_padding_epsilon_and_normalisation_is_folded_exactly(
+    numerics: Numerics, size: tuple[int, int]
+) -> None:
+    network = network_of(numerics=numerics).double()
+    assert difference(network, photo(1, 3, *size)) < 1e-12
+
+
+@pytest.mark.usefixtures("strips")
+@pytest.mark.parametrize("numerics", NUMERICS[::2], ids=str)
+@pytest.mark.parametrize("size", [(97, 40), (128, 64), (180, 33)])
+def test_strips_leave_no_seam_whatever_the_padding(
+    numerics: Numerics, size: tuple[int, int]
+) -> None:
+    network = network_of(numerics=numerics).double()
+    assert difference(network, photo(1, 3, *size)) < 1e-12
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("skip", ["stem", "stage1", "smp"])
+def test_batches_and_every_choice_of_skips_and_sizes_between_the_published(
+    skip: str, batch: int
+) -> None:
+    for phi in (-12, -3.5):
+        network = network_of(compound(phi), skip=skip).double()
+        assert difference(network, photo(batch, 3, 40, 50)) < 1e-12
+
+
+@pytest.mark.parametrize("classes", [1, 2, 19])
+def test_any_number_of_channels_and_classes(classes: int) -> None:
+    network = network_of(classes=classes, channels=5, numerics=Numerics.for_channels(5))
+    assert difference(network, photo(1, 5, 40, 50)) < 1e-5
+
+
+def test_without_the_fused_operators_torch_computes_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    network, image = network_of(), photo(1, 3, 64, 64)
+    form = InferenceForm(network)
+    fused = form(image)
+    monkeypatch.setattr(folded, "_fused_operators_work", lambda: False)
+    plain = form(image)
+    torch.testing.assert_close(fused, plain, rtol=1e-5, atol=1e-5)
+
+
+def test_uint8_and_the_same_values_in_any_float_give_equal_logits() -> None:
+    form, image = InferenceForm(network_of()), photo(2, 3, 40, 50)
+    for dtype in (torch.float32, torch.float64, torch.float16):
+        assert torch.equal(form(image.to(dtype)), form(image))
+
+
+def test_the_strips_cover_the_image_once_from_top_to_bottom(strips: None) -> None:
+    form, image = InferenceForm(network_of()), photo(1, 3, 100, 50)
+    parts = list(form.strips(image))
+    assert [part.shape[2] for part in parts] == [16] * 6 + [4]
+    assert all(part.is_contiguous() for part in parts[:-1])
+    assert torch.equal(torch.cat(parts, 2), form(image))
+
+
+def test_no_norm_and_nothing_to_train_is_left_and_the_network_stays_as_it_was() -> None:
+    network = network_of().train()
+    before = copy.deepcopy(network.state_dict())
+    form = InferenceForm(network)
+    form(photo(1, 3, 40, 40))
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in form.modules())
+    assert not any(weight.requires_grad for weight in form.parameters())
+    assert network.training and all(weight.requires_grad for weight in network.parameters())
+    assert not form.training
+    after = network.state_dict()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+    with torch.no_grad():
+        kept = form(photo(1, 3, 40, 40).fill_(7))
+        for weight in network.parameters():
+            weight.zero_()
+    assert torch.equal(form(photo(1, 3, 40, 40).fill_(7)), kept)
+
+
+def whole(latest: Latest, network: nn.Module, image: Tensor) -> Tensor:
+    return torch.cat(list(latest.strips(network, image)), 2)
+
+
+def step(network: EffUNet) -> None:
+    """One optimizer step, with the running statistics of its batch."""
+    optimizer = torch.optim.AdamW(network.parameters(), lr=0.1, fused=True)
+    network.train()(photo(2, 3, 64, 64)).square().mean().backward()
+    optimizer.step()
+    network.eval()
+
+
+def load(network: EffUNet) -> None:
+    network.load_state_dict({n: 1.5 * v for n, v in network.state_dict().items()})
+
+
+def statistics_alone(network: EffUNet) -> None:
+    with torch.no_grad():
+        network.train()(photo(2, 3, 64, 64))
+    network.eval()
+
+
+@pytest.mark.parametrize("change", [step, load, statistics_alone])
+def test_a_network_that_changes_is_never_answered_from_before(change: Any) -> None:
+    network, image, latest = network_of(), photo(1, 3, 40, 50), Latest()
+    stale = whole(latest, network, image)
+    change(network)
+    fresh = whole(latest, network, image)
+    assert torch.equal(fresh, InferenceForm(network)(image))
+    assert not torch.allclose(fresh, stale, atol=1e-3)
+    other = network_of(skip="stage1")
+    assert torch.equal(whole(latest, other, image), InferenceForm(other)(image))
+
+
+def test_the_form_is_made_once_while_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[EffUNet] = []
+    original = InferenceForm.__init__
+
+    def counted(self: InferenceForm, network: EffUNet) -> None:
+        made.append(network)
+        original(self, network)
+
+    monkeypatch.setattr(InferenceForm, "__init__", counted)
+    network, latest = network_of(), Latest()
+    for size in (40, 64, 40):
+        whole(latest, network, photo(1, 3, size, size))
+    assert made == [network]
+
+
+def test_a_network_in_training_or_of_another_kind_computes_for_itself() -> None:
+    image, latest = photo(2, 3, 64, 64).float(), Latest()
+    other = nn.Conv2d(3, 2, 1)
+    (logits,) = latest.strips(other, image)
+    assert torch.equal(logits, other(image))
+    network = network_of(drop_path=0.0).train()
+    (logits,) = latest.strips(network, image)
+    assert torch.equal(logits, network(image))
