@@ -4,7 +4,7 @@ The same Report is what a training writes about its validation images. Several p
 images without padding: each is counted once, and their matrices are summed.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -137,7 +137,7 @@ def _read(dataset: Dataset, place: int) -> Sample | DataError:
 
 
 @contextmanager
-def _one_behind(work: Callable[..., None]) -> Iterator[Callable[..., None]]:
+def _one_behind(work: Callable[..., None]) -> Generator[Callable[..., None]]:
     """The work in a thread, one call at a time, while its caller goes on; faults are raised."""
     with ThreadPoolExecutor(1) as worker:
         last: Future[None] | None = None

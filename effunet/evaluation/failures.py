@@ -46,7 +46,7 @@ class Look:
     @property
     def near(self) -> int:
         """Distance in pixels up to which a place counts as near a boundary."""
-        return reach(*self.truth.shape, IOU_SHARE)
+        return reach(self.truth.shape[0], self.truth.shape[1], IOU_SHARE)
 
     def panels(self, window: tuple[slice, slice]) -> tuple[Panel, ...]:
         """Image, truth and prediction within a window."""

@@ -104,13 +104,15 @@ class Rows:
             matrix: its confusion matrix, rows the truth.
             instances: the ids of its instances, where `things` says that there are any.
         """
-        size, own = truth.shape, areas.areas_of(matrix)
+        (height, width), own = truth.shape, areas.areas_of(matrix)
         score = areas.mean(self._of_scored(areas.iou(own)))
         has_score = bool(np.isfinite(score))
         counts = {
             "areas": own,
-            "bands": band_counts(truth, predicted, self.classes, reach(*size, IOU_SHARE)),
-            "contours": contour_counts(truth, predicted, self.classes, reach(*size, F_SHARE)),
+            "bands": band_counts(truth, predicted, self.classes, reach(height, width, IOU_SHARE)),
+            "contours": contour_counts(
+                truth, predicted, self.classes, reach(height, width, F_SHARE)
+            ),
             "categories": areas.areas_of(merged(matrix, self.groups)) if self.groups else [],
             "things": self._instances(truth, predicted, instances),
             "reliability": reliability_counts(confidence, predicted, truth),

@@ -154,7 +154,7 @@ class _Regions:
     ) -> None:
         self.sizes += size_counts(truth, predicted, len(self.sizes))
         self.distances += distance_counts(truth, predicted)
-        near = reach(*truth.shape, IOU_SHARE)
+        near = reach(truth.shape[0], truth.shape[1], IOU_SHARE)
         self.suspects[index] = suspect_pixels(truth, predicted, confidence, near).sum()
         # Of equals the first image, whatever the order in which they come.
         more = (matrix > self.most) | ((matrix == self.most) & (index < self.example))

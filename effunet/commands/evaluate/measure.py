@@ -49,9 +49,9 @@ def _run(arguments: Namespace) -> int:
     segmenters = [Segmenter.load(model, device) for model in arguments.models]
     for segmenter in segmenters:
         check_fit(segmenter, dataset)
-    writes = arguments.out is not None and processes.is_first()
-    if writes:
-        prepare_folder(arguments.out)
+    out: Path | None = arguments.out if processes.is_first() else None
+    if out is not None:
+        prepare_folder(out)
     way, names = way_of(arguments), names_of(arguments.models)
     reports = [
         _evaluated(segmenter, dataset, way, name, arguments)
@@ -62,17 +62,17 @@ def _run(arguments: Namespace) -> int:
     if not processes.is_first():
         return 0
     _print(arguments, names, reports, comparison, calibrated)
-    if writes:
+    if out is not None:
         from effunet.evaluation.write import write_comparison, write_report
 
-        places = [arguments.out / name if comparison else arguments.out for name in names]
+        places = [out / name if comparison else out for name in names]
         described = zip(places, headers, segmenters, reports, strict=True)
         for place, header, segmenter, report in described:
             write_report(place, report, segmenter, dataset, way, str(header.path))
         if comparison is not None:
-            write_comparison(arguments.out, comparison)
+            write_comparison(out, comparison)
         if not arguments.json:
-            print(f"\nwrote {shown(arguments.out / 'index.html')} and metrics.json beside it")
+            print(f"\nwrote {shown(out / 'index.html')} and metrics.json beside it")
     return _unreadable(dataset, reports[0])
 
 
