@@ -36,7 +36,7 @@ def _most_held(height: int, width: int) -> int:
 
 def test_blending_holds_what_overlaps_and_not_what_is_done() -> None:
     # Sides that tiles fill without moving the last one back, which would overlap by more.
-    small, large = 416, 1568
+    small, large = 320, 896
     least, high, wide = (
         _most_held(*size) for size in ((small, small), (large, small), (small, large))
     )
