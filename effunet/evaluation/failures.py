@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float32, UInt8
+from jaxtyping import Bool, Float32, Int64, UInt8
 from numpy import ndarray
 
 from effunet.data.dataset import Dataset
@@ -21,8 +21,14 @@ from effunet.labels import LabelMap
 from effunet.metrics.boundary import IOU_SHARE, band, reach
 from effunet.metrics.regions import suspect_pixels
 from effunet.metrics.tally import Counts
-from effunet.pictures.errors import class_errors, confidence_map, crop_around, error_map
-from effunet.pictures.overlay import overlay, shown_image
+from effunet.pictures.errors import (
+    class_errors,
+    confidence_map,
+    crop_around,
+    error_map,
+    marked_map,
+)
+from effunet.pictures.overlay import shown_image
 from effunet.segmenter import Segmenter
 
 WORST, PAIRS, SUSPECTS = 6, 6, 6
@@ -55,8 +61,8 @@ class Look:
         )
         return (
             Panel("image", shown_image(image), smooth=True),
-            Panel("truth", overlay(image, truth, self.labels, 0.7), smooth=True),
-            Panel("prediction", overlay(image, predicted, self.labels, 0.7), smooth=True),
+            Panel("truth", self.labels.colorize(truth), smooth=False),
+            Panel("prediction", self.labels.colorize(predicted), smooth=False),
         )
 
 
@@ -83,7 +89,8 @@ def _worst(counts: Counts, look: Callable[[int], Look]) -> Section:
     scores = counts.rows.image_scores(counts.table)
     order = np.argsort(scores, kind="stable")  # NaN, an image without a score, comes last
     figures: list[Figure] = []
-    for place in order[: min(WORST, int(np.isfinite(scores).sum()))].tolist():
+    worst = _apart(order[np.isfinite(scores[order])], len(scores), WORST)
+    for place in worst:
         seen = look(int(counts.images[place]))
         hits, true, predicted = counts.rows.areas(counts.table[place])
         wrong = true + predicted - 2 * hits
@@ -110,14 +117,15 @@ def _worst(counts: Counts, look: Callable[[int], Look]) -> Section:
                         class_errors(seen.truth, seen.predicted, index, seen.image),
                         smooth=False,
                     ),
-                    Panel("confidence", confidence_map(seen.confidence), smooth=False),
+                    Panel("confidence", confidence_map(seen.confidence), smooth=True),
                 ),
             )
         )
     return Section(
         "worst",
         "Worst images",
-        "The images with the lowest mIoU of their own. Errors away from any boundary are mistakes; "
+        "The images with the lowest mIoU of their own, each from another stretch of the split, for "
+        "frames of one film fail alike. Errors away from any boundary are mistakes; "
         "those in the band along a boundary are often no more than an unsure outline.",
         tuple(figures),
     )
@@ -153,9 +161,8 @@ def _suspects(counts: Counts, look: Callable[[int], Look]) -> Section:
     assert counts.regions is not None
     suspects = counts.regions.suspects
     figures: list[Figure] = []
-    for index in np.argsort(-suspects, kind="stable")[:SUSPECTS].tolist():
-        if not suspects[index]:
-            break
+    order = np.argsort(-suspects, kind="stable")
+    for index in _apart(order[suspects[order] > 0], len(suspects), SUSPECTS):
         seen = look(index)
         doubtful = suspect_pixels(seen.truth, seen.predicted, seen.confidence, seen.near)
         largest = _largest(doubtful)
@@ -181,15 +188,22 @@ def _suspects(counts: Counts, look: Callable[[int], Look]) -> Section:
     )
 
 
+def _apart(order: Int64[ndarray, " n"], images: int, wanted: int) -> list[int]:
+    """The first of these places that do not lie close to one that was taken before."""
+    taken: list[int] = []
+    for place in order.tolist():
+        if all(abs(place - other) > images // (4 * wanted) for other in taken):
+            taken.append(place)
+    return taken[:wanted]
+
+
 def _closer(seen: Look, wrong: Bool[ndarray, "H W"]) -> tuple[Panel, ...]:
     """A window round the largest connected region of these pixels, and the pixels in it."""
     rows, columns = (np.flatnonzero(_largest(wrong).any(axis)) for axis in (1, 0))
     place = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
     window = crop_around(place, seen.truth.shape)
-    nowhere = np.zeros(seen.truth.shape, bool)
-    marked = np.where(wrong, seen.predicted, seen.truth)
-    drawn = error_map(seen.truth, marked, nowhere, seen.image)
-    return (*seen.panels(window), Panel("these errors", drawn[window], smooth=False))
+    drawn = marked_map(wrong[window], seen.truth[window], seen.image[window])
+    return (*seen.panels(window), Panel("in question", drawn, smooth=False))
 
 
 def _largest(mask: Bool[ndarray, "H W"]) -> Bool[ndarray, "H W"]:

@@ -19,6 +19,8 @@ SHOWN = {
     "boundary_iou": "boundary IoU (mean)",
     "boundary_f": "boundary F (mean)",
     "category_miou": "category mIoU",
+    "iiou": "iIoU (instance-level, mean)",
+    "category_iiou": "category iIoU",
     "ece": "expected calibration error",
 }
 """What is said below the table of the numbers beside the mIoU."""
@@ -53,10 +55,14 @@ def table_of(facts: Facts, *, plain: bool = False) -> Table:
 def number_lines(facts: Facts) -> list[str]:
     """The numbers beside the mIoU, each under its full name, with its interval."""
     intervals = facts.get("intervals") or {}
+    # Each instance IoU alone lies under `iiou`, with their mean.
+    values = {name: facts.get(name) for name in SHOWN} | {
+        "iiou": (facts.get("iiou") or {}).get("mean")
+    }
     return [
-        f"{full}: {percent(facts[name])}{_behind(intervals.get(name))}"
+        f"{full}: {percent(values[name])}{_behind(intervals.get(name))}"
         for name, full in SHOWN.items()
-        if facts.get(name) is not None
+        if values[name] is not None
     ]
 
 

@@ -41,6 +41,19 @@ CLASS_ERRORS: Legend = (
 """The legend of class_errors; all that has nothing to do with the class is the dimmed image."""
 
 
+MARKED: Legend = (("the pixels in question", APART), ("not counted", HATCH[1]))
+"""The legend of marked_map; all else is the dimmed image."""
+
+
+def marked_map(
+    mask: Bool[ndarray, "H W"], truth: UInt8[ndarray, "H W"], image: UInt8[ndarray, "H W C"]
+) -> UInt8[ndarray, "H W 3"]:
+    """Some pixels in one colour over the dimmed image; 255 in the truth comes hatched."""
+    picture = dimmed(image)
+    picture[mask] = APART
+    return _hatched(picture, truth)
+
+
 def error_map(
     truth: UInt8[ndarray, "H W"],
     predicted: UInt8[ndarray, "H W"],

@@ -43,6 +43,7 @@ def _run(arguments: Namespace) -> int:
 
     from effunet.evaluation.compare import Comparison
     from effunet.evaluation.evaluate import check_fit
+    from effunet.evaluation.instances import instances_line
     from effunet.segmenter import Segmenter
 
     device = processes.device(arguments.device)
@@ -62,6 +63,8 @@ def _run(arguments: Namespace) -> int:
     if not processes.is_first():
         return 0
     _print(arguments, names, reports, comparison, calibrated)
+    if (line := instances_line(dataset)) and not arguments.json:
+        print(line)
     if out is not None:
         from effunet.evaluation.write import write_comparison, write_report
 

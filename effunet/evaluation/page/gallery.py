@@ -13,7 +13,7 @@ from PIL import Image
 from effunet.evaluation.page import markup
 from effunet.evaluation.page.markup import text
 from effunet.evaluation.page.parts import Figure, Panel, Section
-from effunet.pictures.errors import CLASS_ERRORS, ERRORS, confidence_scale
+from effunet.pictures.errors import CLASS_ERRORS, ERRORS, MARKED, confidence_scale
 
 WIDTH = 480
 """Pixels that a picture is wide at most in the page."""
@@ -22,9 +22,9 @@ QUALITY = 82
 """Of a photo's JPEG, 0..100."""
 
 LEGENDS = {
-    "worst": ("errors", "confidence", "classes"),
-    "confused": ("class errors", "classes"),
-    "suspects": ("errors", "confidence", "classes"),
+    "worst": ("errors", "class errors", "confidence", "classes"),
+    "confused": ("marked", "classes"),
+    "suspects": ("marked", "classes"),
 }
 """What stands above the figures of a section; all of it above those of another kind."""
 
@@ -80,9 +80,10 @@ def _colours(facts: dict[str, Any]) -> list[tuple[str, Sequence[int]]]:
 
 def _figure(figure: Figure) -> str:
     panels = "".join(_panel(panel, figure) for panel in figure.panels)
+    in_threes = " threes" if len(figure.panels) in (3, 5, 6) else ""
     return (
         f'<figure class="pictures"><figcaption><b>{text(figure.title)}</b> {text(figure.caption)}'
-        f'</figcaption><div class="panels">{panels}</div></figure>'
+        f'</figcaption><div class="panels{in_threes}">{panels}</div></figure>'
     )
 
 
@@ -104,6 +105,7 @@ def _legend(kind: str, facts: dict[str, Any]) -> str:
     entries: Sequence[tuple[str, Sequence[int]]] = {
         "errors": ERRORS,
         "class errors": CLASS_ERRORS,
+        "marked": MARKED,
         "classes": _colours(facts),
     }[kind]
     if not entries:
