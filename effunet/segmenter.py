@@ -29,7 +29,7 @@ from effunet.data.files.images import read_image
 from effunet.data.files.pixels import Pixels
 from effunet.errors import ModelError, ResourceError
 from effunet.labels import LabelMap
-from effunet.model.deciding import most_probable
+from effunet.model.deciding import decided, probable
 from effunet.model.inference import Latest
 from effunet.model.kinds import Network
 from effunet.model.stored import derived, described
@@ -53,7 +53,7 @@ class Prediction:
     @cached_property
     def mask(self) -> UInt8[ndarray, "H W"]:
         """The index of the class that is named, 0..K-1: the most probable, or by the threshold."""
-        return _decided(torch.from_numpy(self.probabilities), self.threshold)[0].numpy()
+        return decided(torch.from_numpy(self.probabilities), self.threshold)[0].numpy()
 
     def overlay(self, alpha: float = 0.5) -> UInt8[ndarray, "H W 3"]:
         """The class colours laid over the image, with the colours' share alpha in 0..1."""
@@ -148,18 +148,17 @@ class Segmenter:
         self, probabilities: Float[Tensor, "K h w"]
     ) -> tuple[UInt8[Tensor, "h w"], Float[Tensor, "h w"]]:
         """The class index that is named at each pixel, and the probability of that class."""
-        return _decided(probabilities, self.calibration.threshold)
+        return decided(probabilities, self.calibration.threshold)
 
     def probabilities(self, image: UInt8[ndarray, "H W C"]) -> Float[Tensor, "K H W"]:
         """Probabilities of the classes, on the segmenter's device; see `strips`."""
-        whole: Tensor | None = None
+        shape = (len(self.labels), *image.shape[:2])
+        whole = torch.empty(0)
         for top, part in self.strips(image):
-            if part.shape[1:] == image.shape[:2]:
+            if part.shape == shape:
                 return part
-            if whole is None:
-                whole = part.new_empty(len(part), *image.shape[:2])
+            whole = part.new_empty(shape) if top == 0 else whole
             whole[:, top : top + part.shape[1]] = part
-        assert whole is not None  # an image has a row
         return whole
 
     def strips(
@@ -178,7 +177,7 @@ class Segmenter:
         batch = pixels.view(1, *image.shape).permute(0, 3, 1, 2)
         temperature, top = self.calibration.temperature, 0
         for logits in self._latest.strips(self.network, batch):
-            yield top, _probable(logits[0], temperature)
+            yield top, probable(logits[0], temperature)
             top += logits.shape[2]
 
     def as_array(self, image: Picture) -> UInt8[ndarray, "H W C"]:
@@ -278,22 +277,6 @@ class Segmenter:
             raise ModelError(
                 f"{header.path} has a damaged calibration: {error}; calibrate it anew"
             ) from error
-
-
-@torch.inference_mode()
-def _probable(logits: Float[Tensor, "K h W"], temperature: float) -> Float[Tensor, "K h W"]:
-    return (logits if temperature == 1 else logits / temperature).softmax(0)
-
-
-def _decided(
-    probabilities: Float[Tensor, "K h w"], threshold: float | None
-) -> tuple[UInt8[Tensor, "h w"], Float[Tensor, "h w"]]:
-    """The one place where probabilities become classes."""
-    if threshold is None:
-        return most_probable(probabilities)
-    first, second = probabilities
-    named = second >= threshold
-    return named.to(torch.uint8), torch.where(named, second, first)
 
 
 def _pixels(image: Pillow.Image, channels: int) -> UInt8[ndarray, "H W C"]:

@@ -19,6 +19,7 @@ from effunet.calibration import Calibration
 from effunet.cli import main
 from effunet.errors import ModelError
 from effunet.labels import LabelMap
+from effunet.model.inference import Latest
 from effunet.segmenter import Segmenter
 
 TWO = LabelMap(LABELS.classes[:2], ignore=(255,))
@@ -30,8 +31,8 @@ def test_without_a_calibration_nothing_changes_bit_for_bit() -> None:
     segmenter, image = tiny_segmenter(), random_image(40, 50)
     plain = segmenter(image).probabilities
     pixels = torch.from_numpy(image)[None].permute(0, 3, 1, 2)
-    with torch.inference_mode():
-        assert np.array_equal(plain, segmenter.network(pixels)[0].softmax(0))
+    (logits,) = Latest().strips(segmenter.network, pixels)
+    assert np.array_equal(plain, logits[0].softmax(0))
     neutral = segmenter.calibrated(1.0)
     assert np.array_equal(neutral(image).probabilities, plain)
     assert "calibration" not in segmenter.to_plain()
@@ -41,8 +42,8 @@ def test_without_a_calibration_nothing_changes_bit_for_bit() -> None:
 def test_probabilities_are_the_softmax_of_logits_by_temperature(temperature: float) -> None:
     segmenter, image = tiny_segmenter(), random_image(40, 50)
     pixels = torch.from_numpy(image)[None].permute(0, 3, 1, 2)
-    with torch.inference_mode():
-        logits = segmenter.network(pixels)[0].double().numpy()
+    (logits,) = Latest().strips(segmenter.network, pixels)
+    logits = logits[0].double().numpy()
     powers = np.exp((logits - logits.max(0)) / temperature)
     found = segmenter.calibrated(temperature)(image)
     assert np.allclose(found.probabilities, powers / powers.sum(0), atol=1e-5)

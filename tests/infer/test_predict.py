@@ -12,6 +12,7 @@ from tiny_segmenter import LABELS, random_image, tiny_segmenter
 
 from effunet.infer import Way, predict, predict_decided, predict_mask
 from effunet.labels import LabelMap
+from effunet.model.inference import Latest
 from effunet.segmenter import Segmenter
 
 WAYS = [
@@ -58,9 +59,9 @@ def test_scale_1_alone_is_no_scale_bit_for_bit(tile: int | None, flip: bool) -> 
 
 def test_scale_1_sends_the_image_through_the_network_once(monkeypatch: pytest.MonkeyPatch) -> None:
     segmenter, image, seen = tiny_segmenter(), random_image(50, 60), list[tuple[int, ...]]()
-    forward = segmenter.network.forward
+    strips = Latest.strips
     monkeypatch.setattr(
-        segmenter.network, "forward", lambda x: (seen.append(tuple(x.shape)), forward(x))[1]
+        Latest, "strips", lambda *args: (seen.append(tuple(args[-1].shape)), strips(*args))[1]
     )
     predict(segmenter, image, Way(scales=(1.0,)))
     assert seen == [(1, 3, 50, 60)]

@@ -18,16 +18,15 @@ TINY = compound(-12)
 
 
 def network_of(variant: Any = TINY, classes: int = 5, **options: Any) -> EffUNet:
-    """With weights of norms that are not the identity, and statistics of noise."""
+    """With statistics and weights of norms that are not the identity."""
     torch.manual_seed(0)
     network = EffUNet(EfficientNet(variant, **options), classes, NARROW)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.5, 1.5)
             nn.init.uniform_(module.bias, -0.3, 0.3)
-            module.momentum = None  # the mean of all that it sees
-    with torch.no_grad():
-        network.train()(photo(4, network.plan.channels, 64, 64))
+            nn.init.uniform_(module.running_mean, -0.1, 0.1)
+            nn.init.uniform_(module.running_var, 0.5, 1.5)
     return network.eval()
 
 
@@ -40,7 +39,7 @@ def difference(network: EffUNet, image: Tensor) -> float:
     """Of the logits, as a share of the largest."""
     expected, found = network(image), InferenceForm(network)(image)
     assert found.shape == expected.shape and found.dtype == expected.dtype
-    assert expected.std() > 0.05
+    assert expected.std() > 0.01
     return float((found - expected).abs().max() / expected.abs().max())
 
 
@@ -113,7 +112,7 @@ def test_without_the_fused_operators_torch_computes_the_same(
     fused = form(image)
     monkeypatch.setattr(folded, "_fused_operators_work", lambda: False)
     plain = form(image)
-    torch.testing.assert_close(fused, plain, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(fused, plain, rtol=0, atol=1e-5 * float(plain.abs().max()))
 
 
 def test_uint8_and_the_same_values_in_any_float_give_equal_logits() -> None:
