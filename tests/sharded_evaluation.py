@@ -52,6 +52,9 @@ def scenes() -> dict[str, object]:
         except DataError as error:
             seen[name] = str(error)
         seen[f"{name} reads"] = data.reads
+    # With where errors lie, and an image that is named and not counted.
+    without = evaluate(segmenter, Sized(SIZES, broken=2), regions=True, strict=False)
+    seen["without"] = without.to_plain()
     return seen
 
 

@@ -79,6 +79,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_any_number_of_processes_counts_the_same_and_each_image_once(world: int, tmp_path: Path):
     alone: dict[str, Any] = json.loads(json.dumps(scenes()))
     assert alone["seven"]["images"] == 7 and alone["one"]["images"] == 1
+    assert alone["without"]["images"] == 6 and alone["without"]["errors"]["sizes"]
+    assert alone["without"]["unreadable"] == [{"name": "2", "why": "image 2 is damaged"}]
     done = launch(world, str(TESTS / "sharded_evaluation.py"), str(tmp_path))
     assert done == [(0, "", "")] * world
     seen = [json.loads((tmp_path / f"{place}.json").read_text()) for place in range(world)]
@@ -86,6 +88,7 @@ def test_any_number_of_processes_counts_the_same_and_each_image_once(world: int,
         # The confusion matrix, the mIoU to its last bit, and the numbers of pixels and images.
         assert scene["seven"] == scene["again"] == alone["seven"]
         assert scene["one"] == alone["one"]
+        assert scene["without"] == alone["without"]
         assert scene["seven reads"] == list(range(place, 7, world))
         assert scene["one reads"] == [0] * (place == 0)
         assert scene["broken"] == alone["broken"] == "image 1 is damaged"
