@@ -20,6 +20,7 @@ from effunet.commands.submission import (
     submission_of,
 )
 from effunet.commands.terminal import console, progress, shown
+from effunet.commands.way import keep_blocks_for
 from effunet.errors import DataError, UsageError
 from effunet.labels import IGNORE
 
@@ -42,6 +43,7 @@ def run(arguments: Namespace) -> int:
     from effunet.segmenter import Segmenter
 
     segmenter = Segmenter.load(arguments.model, arguments.device)
+    keep_blocks_for(segmenter)
     pixels, placed = np.zeros(256, np.int64), 0
     faults: list[str] = []
     with progress("predict") as tell:

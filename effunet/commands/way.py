@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # it takes torch, which a command loads after its checks
     from effunet.infer import Way
+    from effunet.segmenter import Segmenter
 
 
 def way_of(arguments: Namespace) -> "Way":
@@ -12,6 +13,19 @@ def way_of(arguments: Namespace) -> "Way":
     from effunet.infer import WHOLE, Way
 
     return Way(arguments.tile, arguments.flip, arguments.scales or WHOLE.scales)
+
+
+def keep_blocks_for(segmenter: "Segmenter") -> None:
+    """Keep large blocks of memory where that pays: for networks of smp on a CPU.
+
+    Our own writes its largest features by strips of rows there, and gains too little for what it
+    would cost (docs/speed.md).
+    """
+    from effunet.allocator import keep_large_blocks
+    from effunet.model.foreign import SmpNetwork
+
+    if isinstance(segmenter.network, SmpNetwork) and segmenter.device.type == "cpu":
+        keep_large_blocks()
 
 
 def tile(text: str) -> int:

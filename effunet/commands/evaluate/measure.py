@@ -13,7 +13,7 @@ from effunet import artifact, processes
 from effunet.commands.evaluate.seeds import names_of, seeds_of
 from effunet.commands.outputs import prepare_folder
 from effunet.commands.terminal import console, progress, shown
-from effunet.commands.way import way_of
+from effunet.commands.way import keep_blocks_for, way_of
 from effunet.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def _run(arguments: Namespace) -> int:
     device = processes.device(arguments.device)
     segmenters = [Segmenter.load(model, device) for model in arguments.models]
     for segmenter in segmenters:
+        keep_blocks_for(segmenter)
         check_fit(segmenter, dataset)
     out: Path | None = arguments.out if processes.is_first() else None
     if out is not None:

@@ -1,0 +1,51 @@
+import subprocess
+import sys
+
+import pytest
+
+from effunet import allocator
+
+LARGE = """
+import ctypes, resource
+from effunet.allocator import keep_large_blocks
+kept = keep_large_blocks() if {keep} else None
+library = ctypes.CDLL(None)
+library.malloc.restype = ctypes.c_void_p
+def again():
+    place = library.malloc(ctypes.c_size_t(2**26))
+    ctypes.memset(place, 1, 2**26)
+    library.free(ctypes.c_void_p(place))
+again()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(5):
+    again()
+print(kept, resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def faults(keep: bool) -> tuple[str, int]:
+    """Page faults of five uses of 64 MiB after a first, and what keep_large_blocks said."""
+    words = [sys.executable, "-c", LARGE.format(keep=keep)]
+    kept, count = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()
+    return kept, int(count)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc is Linux's")
+def test_a_large_block_is_paid_for_once() -> None:
+    kept, with_it = faults(keep=True)
+    assert kept == "True"
+    _, without = faults(keep=False)
+    assert with_it < 100 < without
+
+
+@pytest.mark.parametrize("platform", ["win32", "darwin"])
+def test_elsewhere_it_does_nothing(platform: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setattr(allocator.ctypes, "CDLL", lambda name: pytest.fail("it looked"))
+    assert not allocator.keep_large_blocks()
+
+
+def test_another_c_library_than_glibc_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(allocator.ctypes, "CDLL", lambda name: object())
+    assert not allocator.keep_large_blocks()
