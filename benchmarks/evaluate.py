@@ -34,12 +34,16 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 AGREEMENT = 0.9999  # of the masks: where two classes are nearly equal, rounding may decide
 
 PAIRS = {
-    "confusion matrix, torchmetrics Jaccard": ("count-theirs", "count-ours"),
-    "whole evaluation, smp eager": ("smp", "ours"),
-    "whole evaluation, smp, its allocator tuned": ("smp-tuned", "ours"),
-    "keep_large_blocks for smp": ("smp", "smp-kept"),
-    "keep_large_blocks for effunet": ("ours", "ours-kept"),
+    "confusion matrix: torchmetrics Jaccard / ours": ("count-theirs", "count-ours"),
+    "evaluation: smp / effunet": ("smp", "ours-kept"),
+    "evaluation: smp tuned / effunet": ("smp-tuned", "ours-kept"),
+    "evaluation: smp / effunet as a library": ("smp", "ours"),
+    "evaluation: smp tuned / effunet as a library": ("smp-tuned", "ours"),
+    "blocks kept: smp / the same": ("smp", "smp-kept"),
+    "blocks kept: effunet / the same": ("ours", "ours-kept"),
 }
+"""Rows to compare. The program keeps large blocks; a library leaves its user's allocator alone."""
+
 ROWS = ("count-theirs", "count-ours", "smp", "smp-tuned", "smp-kept", "ours", "ours-kept")
 
 Work = Callable[[], Any]

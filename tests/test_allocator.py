@@ -2,8 +2,10 @@ import subprocess
 import sys
 
 import pytest
+from tiny_segmenter import tiny_segmenter
 
 from effunet import allocator
+from effunet.commands.way import keep_blocks_for
 
 LARGE = """
 import ctypes, resource
@@ -49,3 +51,14 @@ def test_another_c_library_than_glibc_is_left_alone(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr(allocator.ctypes, "CDLL", lambda name: object())
     assert not allocator.keep_large_blocks()
+
+
+def test_the_commands_keep_blocks_where_the_cpu_predicts(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+    monkeypatch.setattr(allocator, "keep_large_blocks", lambda: asked.append(True))
+    segmenter = tiny_segmenter()
+    keep_blocks_for(segmenter)
+    assert asked == [True]
+    segmenter.network.to("meta")  # stands for any other device
+    keep_blocks_for(segmenter)
+    assert asked == [True]

@@ -16,15 +16,10 @@ def way_of(arguments: Namespace) -> "Way":
 
 
 def keep_blocks_for(segmenter: "Segmenter") -> None:
-    """Keep large blocks of memory where that pays: for networks of smp on a CPU.
-
-    Our own writes its largest features by strips of rows there, and gains too little for what it
-    would cost (docs/speed.md).
-    """
+    """Keep large blocks of memory where the CPU predicts (docs/speed.md says what that pays)."""
     from effunet.allocator import keep_large_blocks
-    from effunet.model.foreign import SmpNetwork
 
-    if isinstance(segmenter.network, SmpNetwork) and segmenter.device.type == "cpu":
+    if segmenter.device.type == "cpu":
         keep_large_blocks()
 
 
