@@ -162,7 +162,7 @@ def test_evaluate_tells_the_same_of_the_split_that_it_reads(
     saved(home)
     make, says = FAULTS[fault]
     make(home / "data")
-    words = ["evaluate", "segmenter.safetensors", "--data", "data", "--split", "train"]
+    words = ["evaluate", "segmenter.safetensors", "--data", "data", "--split", "train", "--strict"]
     refused(home, capsys, 3, says, lambda: main(words))
 
 
