@@ -152,7 +152,7 @@ def resumption(
             f"resume={folder}: config.yaml describes another network than the run has:"
             " undo the change, or start a new run"
         )
-    if record["matrices"]:
+    if record["facts"]:
         Segmenter.load(folder)  # which the end of the run will show
     return found
 
