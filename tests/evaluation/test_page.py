@@ -253,7 +253,11 @@ def test_each_section_of_pictures_has_its_legend_and_an_empty_one_is_left_out() 
     tree = parsed(page(made_facts(3), [*made_sections(), empty]))
     ids = [section.attributes["id"] for section in tree.all("section")]
     assert ids[-5:] == ["worst", "confused", "suspects", "unreadable", "measured"]
-    for key, word in (("worst", "boundary band"), ("confused", "false negative")):
+    for key, word in (
+        ("worst", "boundary band"),
+        ("worst", "false negative"),
+        ("confused", "in question"),
+    ):
         block = tree.one("section", id=key)
         assert word in block.one("div", class_="legends").text
         assert len(block.all("img")) == 4
