@@ -1,6 +1,8 @@
 """A report as files: metrics.json, predictions.png, and index.html with everything inside."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from effunet import artifact
 from effunet.data.dataset import Dataset
@@ -20,7 +22,7 @@ PICTURED = 5
 
 def write_report(
     folder: Path, report: Report, segmenter: Segmenter, dataset: Dataset, way: Way, model: str
-) -> None:
+) -> dict[str, Any]:
     """Write a report whose regions were counted; the folder is made if need be.
 
     Args:
@@ -30,6 +32,9 @@ def write_report(
         dataset: gives the images.
         way: as the report's.
         model: the segmenter's file, for the report to name.
+
+    Returns:
+        What metrics.json holds.
     """
     facts = report.to_plain() | {
         "model": model,
@@ -41,13 +46,27 @@ def write_report(
     artifact.write(folder / "predictions.png", png(picture))
     found = sections(report, segmenter, dataset, way)
     artifact.write(folder / "index.html", page(facts, found).encode())
+    return facts
 
 
-def write_comparison(folder: Path, comparison: Comparison) -> None:
-    """Write metrics.json and index.html of several segmenters beside their own folders."""
+def write_comparison(
+    folder: Path, comparison: Comparison, models: Sequence[Mapping[str, Any]]
+) -> None:
+    """Write metrics.json and index.html of several segmenters above their own folders.
+
+    Args:
+        folder: holds those of the segmenters, each under its name.
+        comparison: of them.
+        models: what `write_report` has written of each.
+    """
     facts = comparison.to_plain()
+    facts["models"] = [
+        {"name": name, **model} for name, model in zip(comparison.names, models, strict=True)
+    ]
     save(facts, folder)
-    artifact.write(folder / "index.html", comparison_page(facts).encode())
+    linked = [model | {"page": f"{model['name']}/index.html"} for model in facts["models"]]
+    drawn = comparison_page(facts | {"models": linked})
+    artifact.write(folder / "index.html", drawn.encode())
 
 
 def _rows(report: Report, segmenter: Segmenter, dataset: Dataset, way: Way) -> list[Row]:

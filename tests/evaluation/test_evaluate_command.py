@@ -73,7 +73,8 @@ def test_several_segmenters_are_compared_and_each_has_its_own_folder(home: Path,
     assert [model["name"] for model in facts["models"]] == ["a", "b"]
     for place, name in enumerate("ab"):
         alone = json.loads((home / "out" / name / "metrics.json").read_text())
-        assert alone["miou"] == facts["models"][place]["miou"]
+        assert {"name": name, **alone} == facts["models"][place]
+        assert f'href="{name}/index.html"' in (home / "out" / "index.html").read_text()
         assert (home / "out" / name / "index.html").is_file()
     assert (home / "out" / "index.html").is_file()
 

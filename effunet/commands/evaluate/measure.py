@@ -71,10 +71,12 @@ def _run(arguments: Namespace) -> int:
 
         places = [out / name if comparison else out for name in names]
         described = zip(places, headers, segmenters, reports, strict=True)
-        for place, header, segmenter, report in described:
+        written = [
             write_report(place, report, segmenter, dataset, way, str(header.path))
+            for place, header, segmenter, report in described
+        ]
         if comparison is not None:
-            write_comparison(out, comparison)
+            write_comparison(out, comparison, written)
         if not arguments.json:
             print(f"\nwrote {shown(out / 'index.html')} and metrics.json beside it")
     return _unreadable(dataset, reports[0])

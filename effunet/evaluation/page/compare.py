@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from typing import Any
+from urllib.parse import quote
 
 from effunet.evaluation.page import markup
 from effunet.evaluation.page.markup import (
@@ -129,13 +130,20 @@ def measured(facts: dict[str, Any]) -> str:
         ("by", ""),
     )
     rows = [
-        f'<th scope="row">{text(model["name"])}</th><td>{text(model.get("model") or "")}</td>'
+        f'<th scope="row">{_named(model)}</th><td>{text(model.get("model") or "")}</td>'
         f"{cell(model.get('parameters'), count(model.get('parameters')))}"
         f"{cell(model['images'], count(model['images']))}"
         f"<td>{text(model.get('how') or '')}</td><td>{text(model.get('library') or '')}</td>"
         for model in facts["models"]
     ]
     return markup.table("plain", "Models and measurements", heads, rows)
+
+
+def _named(model: dict[str, Any]) -> str:
+    """The name, which leads to the model's own page where one lies beside this one."""
+    if not model.get("page"):
+        return text(model["name"])
+    return f'<a href="{text(quote(model["page"]))}">{text(model["name"])}</a>'
 
 
 def _number(model: dict[str, Any], score: Score) -> str:
