@@ -134,6 +134,10 @@ def _read(dataset: Dataset, place: int) -> Sample | DataError:
         return dataset[place]
     except DataError as error:
         return error
+    except OSError as error:
+        if error.filename is None:  # not of a file, but of the machine
+            raise
+        return DataError(f"{error.filename} cannot be read: {error.strerror}")
 
 
 @contextmanager

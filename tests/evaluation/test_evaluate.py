@@ -111,6 +111,24 @@ def test_a_sample_that_cannot_be_read_ends_the_evaluation_with_its_own_error() -
         evaluate(tiny_segmenter(), Broken())
 
 
+@pytest.mark.parametrize(
+    "error", [DataError("c.png is cut"), PermissionError(13, "Permission denied", "c.png")]
+)
+def test_an_unreadable_image_is_named_and_all_others_are_counted(error: Exception) -> None:
+    class Broken(Made):
+        def __getitem__(self, index: int) -> Sample:
+            if index == 2:
+                raise error
+            return super().__getitem__(index)
+
+    report = evaluate(tiny_segmenter(), Broken(), strict=False)
+    assert report.images == 3 and [name for name, _ in report.unreadable] == ["2"]
+    assert "c.png" in report.unreadable[0][1]
+    whole = evaluate(tiny_segmenter(), Made())
+    assert whole.counts is not None and report.counts is not None
+    assert np.array_equal(report.counts.table, whole.counts.table[[0, 1, 3]])
+
+
 @pytest.mark.parametrize("names", [("sky", "car", "road"), ("sky", "road", "bus"), ("sky", "road")])
 def test_other_classes_or_another_order_are_refused_with_the_differences(
     names: tuple[str, ...],
