@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchmetrics.segmentation import DiceScore
 
@@ -37,6 +37,7 @@ def number(counts: Counts, name: str) -> float:
     return float(counts.rows.scalars(counts.sums)[SCALARS.index(name)])
 
 
+@settings(max_examples=15)
 @given(order=st.permutations(range(7)), again=st.integers(0, 6))
 def test_the_order_of_images_changes_nothing_and_none_counts_twice(order: list[int], again: int):
     there, back = counted(list(range(7)), regions=True), counted([*order, again], regions=True)
