@@ -38,7 +38,7 @@ def evaluate(
     Args:
         segmenter: its classes must be the dataset's, by name and order.
         dataset: one split.
-        way: tiles, scales, the mirrored image (effunet/infer.py); None: whole images.
+        way: tiles, scales, the mirrored image (effunet/infer); None: whole images.
         regions: count as well where errors lie, by size of objects and distance to a boundary.
         strict: whether an image that cannot be read ends the evaluation; otherwise it is named in
             the report's `unreadable`, and all others are counted.
