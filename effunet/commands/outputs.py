@@ -70,8 +70,10 @@ def found_images(inputs: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
     return list(found.values())
 
 
-def prepare_folder(folder: Path) -> None:
+def prepare_folder(folder: Path, word: str = "--out") -> None:
     """Make the folder and see that a file can be written there, before hours of work rely on it.
+
+    `word` is what the user has named it by, for the messages.
 
     Raises:
         UsageError: a file stands in the way.
@@ -82,23 +84,23 @@ def prepare_folder(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except (FileExistsError, NotADirectoryError) as error:
-        raise UsageError(f"--out {folder}: {error.filename} is a file: name a folder") from error
+        raise UsageError(f"{word} {folder}: {error.filename} is a file: name a folder") from error
     except OSError as error:
         raise ResourceError(
-            f"--out {folder} is not writable ({error.strerror}): name another folder"
+            f"{word} {folder} is not writable ({error.strerror}): name another folder"
         ) from error
 
 
-def prepare_file(file: Path) -> None:
-    """Make the file's folder, and see that a file can be written there.
+def prepare_file(file: Path, word: str = "--out") -> None:
+    """Make the file's folder, and see that a file can be written there; `word` as above.
 
     Raises:
         UsageError: the file is a folder, or a file stands in the folder's way.
         ResourceError: not writable.
     """
     if file.is_dir():
-        raise UsageError(f"--out {file} is a folder: name a file")
-    prepare_folder(file.parent)
+        raise UsageError(f"{word} {file} is a folder: name a file")
+    prepare_folder(file.parent, word)
 
 
 def _images(inputs: Sequence[Path], out: Path) -> Iterator[tuple[Path, Path]]:

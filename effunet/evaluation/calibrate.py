@@ -6,7 +6,7 @@ mends the confidence and changes no class (Guo et al., On Calibration of Modern 
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -23,6 +23,7 @@ def calibrate(
     dataset: Dataset,
     *,
     way: Way | None = None,
+    images: Sequence[int] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Segmenter:
     """Fit on a split; what the segmenter was calibrated by before is forgotten.
@@ -31,6 +32,7 @@ def calibrate(
         segmenter: stays as it is.
         dataset: one split, which must not be the one that the numbers are reported on.
         way: as it will be used; None: whole images.
+        images: indices of those to fit on; None: all.
         progress: called after each image with (images done, all images).
 
     Returns:
@@ -44,14 +46,15 @@ def calibrate(
     plain = segmenter.calibrated(1.0, None)
     classes = len(segmenter.labels)
     temperatures, thresholds = TemperatureFit(classes), ThresholdFit()
-    for index in range(len(dataset)):
+    chosen = range(len(dataset)) if images is None else images
+    for done, index in enumerate(chosen, 1):
         sample = dataset[index]
         probabilities = predict(plain, sample.image, way or Way()).probabilities
         temperatures.add(probabilities, sample.mask, index)
         if classes == 2:
             thresholds.add(probabilities[1], sample.mask)
         if progress is not None:
-            progress(index + 1, len(dataset))
+            progress(done, len(chosen))
     try:
         temperature = temperatures.fit()
         threshold = thresholds.fit() if classes == 2 else None
@@ -59,7 +62,7 @@ def calibrate(
         raise DataError(f"{dataset.name}, split {dataset.split}: {error}") from error
     if threshold is not None:
         threshold = _at(threshold, temperature)
-    facts = {"dataset": dataset.name, "split": dataset.split, "images": len(dataset)}
+    facts = {"dataset": dataset.name, "split": dataset.split, "images": len(chosen)}
     return segmenter.calibrated(temperature, threshold, **facts)
 
 

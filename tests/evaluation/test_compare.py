@@ -5,6 +5,8 @@ import statistics
 import numpy as np
 import pytest
 from evaluation_data import Blocks
+from hypothesis import given
+from hypothesis import strategies as st
 from tiny_segmenter import tiny_segmenter
 
 from effunet.artifact import inspect
@@ -64,7 +66,11 @@ def test_runs_that_differ_in_the_seed_alone_are_found_by_their_configs(tmp_path)
         (folder / "config.yaml").write_text(text)
     tiny_segmenter().save(tmp_path / "alone.safetensors")
     models = [*(str(tmp_path / name) for name in "abcd"), str(tmp_path / "alone.safetensors")]
-    assert seeds_of([inspect(model) for model in models]) == ((0, 1, 3),)
+    # One of each seed, for a run that is named twice says nothing of another seed.
+    assert seeds_of([inspect(model) for model in models]) == ((0, 1),)
+    copy = tmp_path / "a" / "calibrated.safetensors"
+    copy.write_bytes((tmp_path / "a" / "segmenter.safetensors").read_bytes())
+    assert seeds_of([inspect(copy), inspect(models[1])]) == ()
     assert seeds_of([inspect(models[2]), inspect(models[4])]) == ()
 
 
@@ -79,6 +85,12 @@ def test_names_are_short_unique_and_the_runs_own(tmp_path):
         "z.safetensors",
     ]
     assert names_of(words) == ("x-1", "x-2", "y", "z")
+
+
+@given(st.lists(st.sampled_from(["a", "A", "a-1", "a-2", "b.v2", "b", "b-1"]), max_size=8))
+def test_no_two_names_are_one_folder_on_any_machine(words):
+    names = names_of([f"{word}.safetensors" for word in words])
+    assert len({name.casefold() for name in names}) == len(words)
 
 
 def test_intervals_are_the_same_each_time_and_none_where_none_were_asked(reports):

@@ -113,6 +113,13 @@ def test_calibration_writes_a_segmenter_of_the_same_mask_and_honest_confidence(
     assert after["ece"] < before["ece"]
 
 
+def test_calibration_fits_on_what_was_counted(home: Path, capsys) -> None:
+    sorted((home / "data/val/images").iterdir())[1].write_bytes(b"no image")
+    assert evaluate("a", "--calibrate", "new.safetensors") == 3
+    assert "is not counted" in capsys.readouterr().err
+    assert Segmenter.load("new.safetensors").metadata["calibration"]["images"] == 1
+
+
 def test_two_classes_get_the_threshold_with_the_best_miou(tmp_path: Path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     plain_folder(tmp_path / "data", values=(0, 1))
@@ -133,6 +140,9 @@ def test_two_classes_get_the_threshold_with_the_best_miou(tmp_path: Path, monkey
     ("words", "told"),
     [
         (["a", "b", "--calibrate", "x"], "--calibrate writes one segmenter"),
+        (["a", "--calibrate", "data"], "--calibrate data is a folder: name a file"),
+        (["a", "--calibrate", "a/segmenter.safetensors"], "is read or written here already"),
+        (["a", "--out", "o", "--calibrate", "o/index.html"], "is read or written here already"),
         (["a", "--resamples", "12"], "0, or 100 to 100000 draws, got '12'"),
         (["a", "--scales", "0"], "scale"),
     ],

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from effunet import artifact, processes
 from effunet.commands.evaluate.seeds import names_of, seeds_of
-from effunet.commands.outputs import prepare_folder
+from effunet.commands.outputs import prepare_file, prepare_folder
 from effunet.commands.terminal import console, progress, shown
 from effunet.commands.way import keep_blocks_for, way_of
 from effunet.errors import DataError, UsageError
+
+FEW = 20
+"""Images below which a bootstrap over them tells too narrow intervals."""
 
 if TYPE_CHECKING:
     from effunet.data.dataset import Dataset
@@ -60,7 +63,7 @@ def _run(arguments: Namespace) -> int:
         for name, segmenter in zip(names, segmenters, strict=True)
     ]
     comparison = Comparison(names, tuple(reports), seeds_of(headers)) if len(names) > 1 else None
-    calibrated = _calibrated(segmenters[0], dataset, way, arguments)
+    calibrated = _calibrated(segmenters[0], dataset, way, arguments, reports[0])
     if not processes.is_first():
         return 0
     _print(arguments, names, reports, comparison, calibrated)
@@ -89,6 +92,15 @@ def _check_words(arguments: Namespace) -> None:
         raise UsageError("--calibrate writes one segmenter: name one MODEL")
     if processes.world() > 1:
         raise UsageError("--calibrate works in one process: start it without torchrun")
+    file: Path = arguments.calibrate
+    taken = [artifact.find(arguments.models[0])]
+    if arguments.out is not None:
+        taken += [
+            arguments.out / name for name in ("metrics.json", "predictions.png", "index.html")
+        ]
+    if file.resolve() in [path.resolve() for path in taken]:
+        raise UsageError(f"--calibrate {file} is read or written here already: name another file")
+    prepare_file(file, "--calibrate")
 
 
 def _evaluated(
@@ -110,18 +122,23 @@ def _evaluated(
 
 
 def _calibrated(
-    segmenter: "Segmenter", dataset: "Dataset", way: "Way", arguments: Namespace
+    segmenter: "Segmenter",
+    dataset: "Dataset",
+    way: "Way",
+    arguments: Namespace,
+    report: "Report",
 ) -> dict[str, Any] | None:
-    """Fit on this split and write the segmenter that says so; None where nobody asked."""
+    """Fit on what was counted and write the segmenter that says so; None where nobody asked."""
     if arguments.calibrate is None:
         return None
+    assert report.counts is not None
     from effunet.evaluation.calibrate import calibrate
 
     with progress("calibrating") as tell:
-        calibrated = calibrate(segmenter, dataset, way=way, progress=tell)
-    path: Path = arguments.calibrate
-    prepare_folder(path.parent)
-    calibrated.save(path)
+        calibrated = calibrate(
+            segmenter, dataset, way=way, images=report.counts.images.tolist(), progress=tell
+        )
+    calibrated.save(arguments.calibrate)
     return calibrated.metadata["calibration"]
 
 
@@ -148,6 +165,8 @@ def _print(
         out.print(table_of(facts, plain=plain))
         for line in (*number_lines(facts), *part_lines(facts)):
             out.print(line)
+        if 1 < report.images < FEW and report.resamples:
+            out.print(f"only {report.images} images: these intervals are too narrow to rely on")
         out.print()
     if comparison is not None:
         out.print(f"{len(names)} segmenters on {first.dataset}, split {first.split}\n")
@@ -171,7 +190,7 @@ def _unreadable(dataset: "Dataset", report: "Report") -> int:
         return 0
     print(
         f"effunet: {len(report.unreadable)} of {len(dataset)} images of {shown(dataset.name)}, "
-        f"split {dataset.split}, could not be read; all others are counted. Mend them, or "
+        f"split {dataset.split}, were not counted; all others are. Mend them, or "
         "--strict stops at the first",
         file=sys.stderr,
     )

@@ -159,6 +159,8 @@ def _verdict(entry: dict[str, Any]) -> str:
     name, first = f"<b>{text(entry['name'])}</b>", text(entry["to"])
     if change is None:
         return f"{name} and {first} cannot be compared."
+    if change == 0:
+        return f"{name} has the same mIoU as {first}."
     where = "above" if change > 0 else "below"
     side = f"{name} is {100 * abs(change):.1f} points of mIoU {where} {first}"
     if sure is None:

@@ -129,7 +129,9 @@ def _extremes(facts: dict[str, Any]) -> str:
     low, next_low, high = (
         f"<b>{text(e['name'])}</b> ({percent(e['iou'])})" for e in (*ranked[:2], ranked[-1])
     )
-    return f"Weakest classes by IoU: {low} and {next_low}; strongest: {high}."
+    ties = sum(entry["iou"] <= ranked[1]["iou"] for entry in ranked) > 2
+    among = "Among the weakest" if ties else "Weakest"
+    return f"{among} classes by IoU: {low} and {next_low}; strongest: {high}."
 
 
 def _confusion(facts: dict[str, Any]) -> str:

@@ -29,7 +29,7 @@ SCORES = (
         "Image mIoU",
         "the mIoU of each image alone, then the mean over the images",
         "mIoU of each image over the classes in its truth or prediction; then the mean over the "
-        "images. A small image or object counts as much as a large one. Csurka et al. 2013.",
+        "images. A class of few pixels counts fully in its image. Csurka et al. 2013.",
     ),
     Score(
         "frequency_weighted_iou",

@@ -152,6 +152,11 @@ def resumption(
             f"resume={folder}: config.yaml describes another network than the run has:"
             " undo the change, or start a new run"
         )
+    if "facts" not in record:
+        raise ModelError(
+            f"resume={folder}: its checkpoint is of an older effunet: start a new run, from its"
+            f" weights by init_from={folder}"
+        )
     if record["facts"]:
         Segmenter.load(folder)  # which the end of the run will show
     return found
