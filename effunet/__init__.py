@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from effunet.labels import LabelMap
     from effunet.model.encoder import EfficientNet
     from effunet.model.network import EffUNet
-    from effunet.segmenter import Prediction, Segmenter
+    from effunet.prediction import Prediction
+    from effunet.segmenter import Segmenter
 
 __all__ = [
     "Dataset",
@@ -34,7 +35,7 @@ _HOMES = {
     "EffUNet": "effunet.model.network",
     "EfficientNet": "effunet.model.encoder",
     "LabelMap": "effunet.labels",
-    "Prediction": "effunet.segmenter",
+    "Prediction": "effunet.prediction",
     "Segmenter": "effunet.segmenter",
     "evaluate": "effunet.evaluation.evaluate",
     "open_dataset": "effunet.data.catalog",

@@ -6,8 +6,6 @@ alone: no config, no dataset, no class path, no pickle.
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +13,13 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from numpy import ndarray
-from PIL import Image as Pillow
-from PIL import ImageOps
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from effunet import artifact
-from effunet.artifact import read_header
 from effunet.calibration import Calibration
-from effunet.data.files.images import read_image
 from effunet.data.files.pixels import Pixels
 from effunet.errors import ModelError, ResourceError
 from effunet.labels import LabelMap
@@ -33,31 +27,7 @@ from effunet.model.deciding import decided, probable
 from effunet.model.inference import Latest
 from effunet.model.kinds import Network
 from effunet.model.stored import derived, described
-from effunet.pictures.overlay import overlay
-
-__all__ = ["Picture", "Prediction", "Segmenter", "read_header"]
-
-Picture = ndarray | Pillow.Image | str | Path
-"""What a person calls an image: an array (H W or H W C, uint8), a Pillow image, or a file."""
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What the network says of one image, at the image's own size."""
-
-    image: UInt8[ndarray, "H W C"]
-    probabilities: Float[ndarray, "K H W"]  # of each class; they sum to 1 at every pixel
-    labels: LabelMap
-    threshold: float | None = None  # of the segmenter's calibration
-
-    @cached_property
-    def mask(self) -> UInt8[ndarray, "H W"]:
-        """The index of the class that is named, 0..K-1: the most probable, or by the threshold."""
-        return decided(torch.from_numpy(self.probabilities), self.threshold)[0].numpy()
-
-    def overlay(self, alpha: float = 0.5) -> UInt8[ndarray, "H W 3"]:
-        """The class colours laid over the image, with the colours' share alpha in 0..1."""
-        return overlay(self.image, self.mask, self.labels, alpha)
+from effunet.prediction import Picture, Prediction, as_array
 
 
 class Segmenter:
@@ -181,37 +151,12 @@ class Segmenter:
             top += logits.shape[2]
 
     def as_array(self, image: Picture) -> UInt8[ndarray, "H W C"]:
-        """Any kind of image as the array that the network takes; grey becomes RGB if it must.
+        """Any kind of image as the array that the network takes.
 
         Raises:
-            DataError: a file that is missing, damaged, or of a kind that we do not read.
-            ModelError: a file, and a segmenter of images that are neither grey nor RGB.
-            ValueError: an array of another type or number of channels.
+            DataError, ModelError, ValueError: as `effunet.prediction.as_array` says.
         """
-        if isinstance(image, str | Path):
-            return read_image(Path(image), self.pixels)
-        if isinstance(image, Pillow.Image):
-            if self.channels not in (1, 3):
-                raise ModelError(
-                    f"this segmenter takes images of {self.channels} channels, which Pillow does "
-                    "not hold: give it an array or a TIFF file"
-                )
-            image = _pixels(image, self.channels)
-        if image.dtype != np.uint8:
-            raise ValueError(
-                f"an image array must be uint8 with values 0..255, got {image.dtype}; "
-                "for floats in 0..1: (image * 255).round().astype('uint8')"
-            )
-        if image.ndim == 2:
-            image = image[..., None]
-        if image.ndim == 3 and image.shape[2] == 1 and self.channels == 3:
-            image = np.repeat(image, 3, axis=2)
-        if image.ndim != 3 or image.shape[2] != self.channels or 0 in image.shape:
-            raise ValueError(
-                f"an image array must have the shape (height, width, {self.channels}), "
-                f"got {image.shape}"
-            )
-        return image
+        return as_array(image, self.pixels)
 
     def to_plain(self) -> dict[str, Any]:
         """The metadata of the file, as plain JSON: the training's facts and all that is derived."""
@@ -277,18 +222,6 @@ class Segmenter:
             raise ModelError(
                 f"{header.path} has a damaged calibration: {error}; calibrate it anew"
             ) from error
-
-
-def _pixels(image: Pillow.Image, channels: int) -> UInt8[ndarray, "H W C"]:
-    """Upright, RGB or grey; alpha is dropped."""
-    if image.mode[:1] in ("I", "F"):
-        raise ValueError(
-            f"a Pillow image of mode {image.mode} has no common range: give the file itself, "
-            "or a uint8 array"
-        )
-    upright = ImageOps.exif_transpose(image).convert("RGB" if channels == 3 else "L")
-    pixels = np.array(upright)
-    return pixels if pixels.ndim == 3 else pixels[..., None]
 
 
 def _device(name: str | torch.device) -> torch.device:

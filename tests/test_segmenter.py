@@ -18,11 +18,12 @@ from safetensors.torch import load_file, save_file
 from tiny_segmenter import KEPT, LABELS, Patterns, random_image, saved, tiny_segmenter
 
 from effunet import artifact
+from effunet.artifact import read_header
 from effunet.errors import DataError, ModelError, ResourceError
 from effunet.evaluation.evaluate import evaluate
 from effunet.model import kinds
 from effunet.model.foreign import SmpNetwork, SmpPlan
-from effunet.segmenter import Segmenter, read_header
+from effunet.segmenter import Segmenter
 
 FACTS = {"dataset": "streets", "training_size": [64, 96], "scores": {"miou": 0.5}}
 

@@ -20,7 +20,8 @@ from torch import Tensor
 
 from effunet.infer.tiles import Block, blend
 from effunet.infer.way import WHOLE, Way
-from effunet.segmenter import Picture, Prediction, Segmenter
+from effunet.prediction import Picture, Prediction
+from effunet.segmenter import Segmenter
 
 
 def predict(segmenter: Segmenter, image: Picture, way: Way = WHOLE) -> Prediction:
