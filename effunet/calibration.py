@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 COLDEST, HOTTEST = 0.01, 100.0
-"""A fit that ends beyond has found no temperature."""
+"""What a file may hold; a fit stays well within (effunet/metrics/calibration.py)."""
 
 
 @dataclass(frozen=True)

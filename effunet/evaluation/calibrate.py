@@ -8,8 +8,6 @@ mends the confidence and changes no class (Guo et al., On Calibration of Modern 
 import math
 from collections.abc import Callable, Sequence
 
-import torch
-
 from effunet.data.dataset import Dataset
 from effunet.errors import DataError
 from effunet.evaluation.evaluate import check_fit
@@ -68,7 +66,5 @@ def calibrate(
 
 def _at(threshold: float, temperature: float) -> float:
     """The same border between two classes, in probabilities of another temperature."""
-    if threshold in (0.0, 1.0):
-        return threshold
     logit = math.log(threshold / (1 - threshold))
-    return float(torch.sigmoid(torch.tensor(logit / temperature, dtype=torch.float64)))
+    return 1 / (1 + math.exp(-logit / temperature))

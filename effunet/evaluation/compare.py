@@ -7,6 +7,7 @@ both then cancels out, so that a small difference can be sure where both interva
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from rich.text import Text
 
 from effunet.errors import DataError
 from effunet.evaluation.report import Report
-from effunet.evaluation.table import percent
+from effunet.evaluation.table import percent, range_of
 from effunet.metrics.bootstrap import LEVEL, paired_difference
 from effunet.metrics.rows import SCALARS
 from effunet.metrics.scores import or_none
@@ -41,17 +42,23 @@ class Comparison:
                     "evaluate them again while the files stay as they are"
                 )
 
+    @cached_property
+    def differences(self) -> list[dict[str, Any]]:
+        """What each other segmenter has more than the first, score by score, with intervals."""
+        return [self._difference(place) for place in range(1, len(self.reports))]
+
+    @cached_property
+    def spreads(self) -> list[dict[str, Any]]:
+        """Mean and standard deviation of each score over the seeds of one config."""
+        return [self._spread(places) for places in self.seeds]
+
     def to_plain(self) -> dict[str, Any]:
         """The contents of metrics.json of several segmenters."""
         models = [
             {"name": name, **report.to_plain()}
             for name, report in zip(self.names, self.reports, strict=True)
         ]
-        return {
-            "models": models,
-            "differences": [self._difference(place) for place in range(1, len(models))],
-            "seeds": [self._spread(places) for places in self.seeds],
-        }
+        return {"models": models, "differences": self.differences, "seeds": self.spreads}
 
     def table(self, *, plain: bool = False) -> Table:
         """A line a segmenter: mIoU, and what it has more than the first, with the interval."""
@@ -59,14 +66,13 @@ class Comparison:
         table.add_column("segmenter", no_wrap=True)
         for heading in ("mIoU", f"{LEVEL:.0%} interval", "more than the first", "boundary IoU"):
             table.add_column(heading, justify="right")
-        facts = self.to_plain()
-        for place, model in enumerate(facts["models"]):
-            pair = (model.get("intervals") or {}).get("miou")
+        more = ["", *(signed(difference["miou"]) for difference in self.differences)]
+        for model, more_than_first in zip(self.to_plain()["models"], more, strict=True):
             table.add_row(
                 Text(model["name"]),
                 percent(model["miou"], none="n/a"),
-                "-" if pair is None else f"{100 * pair[0]:.1f} to {100 * pair[1]:.1f}",
-                "" if place == 0 else signed(facts["differences"][place - 1]["miou"]),
+                range_of((model.get("intervals") or {}).get("miou")),
+                more_than_first,
                 percent(model["boundary_iou"]),
             )
         return table
@@ -77,7 +83,7 @@ class Comparison:
             f"{len(spread['runs'])} seeds of one config ({', '.join(spread['runs'])}): mIoU "
             f"{percent(spread['miou']['mean'])}, "
             f"standard deviation {100 * spread['miou']['std']:.2f}"
-            for spread in self.to_plain()["seeds"]
+            for spread in self.spreads
             if spread["miou"] is not None
         ]
 

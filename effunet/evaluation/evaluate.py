@@ -1,13 +1,15 @@
-"""Segmenter x dataset -> Report: one confusion matrix over all images, at the labels' own size.
+"""Segmenter x dataset -> Report: every image counted once, at the labels' own size.
 
 The same Report is what a training writes about its validation images. Several processes share the
-images without padding: each is counted once, and their matrices are summed.
+images without padding, and their counts are summed.
 """
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
+
+import numpy as np
 
 from effunet import processes
 from effunet.data.dataset import Dataset, Sample
@@ -81,7 +83,7 @@ def evaluate(
             "number for other processes: give all of them the same files"
         )
     counts = tally.counts()
-    missing = sorted({*range(len(dataset))} - {*counts.images.tolist()})
+    missing = np.setdiff1d(np.arange(len(dataset)), counts.images).tolist()
     unreadable = [(dataset.ids[place], _why(dataset, place, faults)) for place in missing]
     report = report_of(
         counts,
@@ -162,4 +164,10 @@ def _why(dataset: Dataset, place: int, faults: dict[int, str]) -> str:
     if place in faults:
         return faults[place]
     again = _read(dataset, place)
-    return str(again) if isinstance(again, DataError) else "another process could not read it"
+    if isinstance(again, DataError):
+        return str(again)
+    try:
+        dataset.instances(place)
+    except DataError as error:
+        return str(error)
+    return "another process could not read it"

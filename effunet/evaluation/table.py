@@ -34,7 +34,7 @@ def table_of(facts: Facts, *, plain: bool = False) -> Table:
     table.add_column("IoU", percent(facts["miou"], none="n/a"), justify="right")
     whole = facts.get("intervals")
     if whole is not None:
-        table.add_column(f"{whole['level']:.0%} interval", _range(whole["miou"]), justify="right")
+        table.add_column(f"{whole['level']:.0%} interval", range_of(whole["miou"]), justify="right")
     # The mean over the classes that have an accuracy: those that the truth holds.
     table.add_column("accuracy", percent(facts["mean_accuracy"]), justify="right")
     bounded = facts.get("boundary_iou") is not None
@@ -44,7 +44,7 @@ def table_of(facts: Facts, *, plain: bool = False) -> Table:
     for entry in facts["classes"]:
         cells = [Text(entry["name"]), percent(entry["iou"])]
         if whole is not None:
-            cells.append(_range(entry["interval"]))
+            cells.append(range_of(entry["interval"]))
         cells.append(percent(entry["accuracy"]))
         if bounded:
             cells.append(percent(entry["boundary_iou"]))
@@ -80,9 +80,10 @@ def percent(share: float | None, none: str = "-") -> str:
     return none if share is None else f"{100 * share:.1f} %"
 
 
-def _range(pair: list[float] | None) -> str:
+def range_of(pair: list[float] | None) -> str:
+    """An interval as '59.0 to 69.0', in percent, and '-' for none."""
     return "-" if pair is None else f"{100 * pair[0]:.1f} to {100 * pair[1]:.1f}"
 
 
 def _behind(pair: list[float] | None) -> str:
-    return "" if pair is None else f" ({_range(pair)})"
+    return "" if pair is None else f" ({range_of(pair)})"

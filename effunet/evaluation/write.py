@@ -36,11 +36,17 @@ def write_report(
     Returns:
         What metrics.json holds.
     """
-    facts = report.to_plain() | {
+    facts: dict[str, Any] = report.to_plain() | {
         "model": model,
         "library": artifact.library(),
         "parameters": segmenter.to_plain()["parameters"],
     }
+    if "calibration" in segmenter.metadata:
+        applied = segmenter.calibration
+        facts["calibration"] |= {
+            "temperature": applied.temperature,
+            "threshold": applied.threshold,
+        }
     save(facts, folder)
     picture = sheet(_rows(report, segmenter, dataset, way), segmenter.labels)
     artifact.write(folder / "predictions.png", png(picture))
@@ -74,7 +80,7 @@ def _rows(report: Report, segmenter: Segmenter, dataset: Dataset, way: Way) -> l
     images = report.counts.images.tolist()
     places = sorted({place * len(images) // PICTURED for place in range(PICTURED)})
     rows: list[Row] = []
-    for index in dict.fromkeys(images[place] for place in places):
+    for index in (images[place] for place in places):
         sample = dataset[index]
         predicted = predict_mask(segmenter, sample.image, way).cpu().numpy()
         rows.append(Row(sample.name, sample.image, sample.mask, predicted))

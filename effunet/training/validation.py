@@ -34,7 +34,7 @@ class Validation:
 
     @torch.no_grad()
     def run(self, trainer: pl.Trainer, module: Training) -> bool:
-        """Count every image into the module's confusion matrix and validation loss.
+        """Count every image into the module's tally and validation loss.
 
         Returns:
             Whether it came to its end; False when a signal cut it short.

@@ -68,7 +68,7 @@ def test_every_number_of_the_json_lies_in_its_interval(home: Path, capsys) -> No
 def test_several_segmenters_are_compared_and_each_has_its_own_folder(home: Path, capsys) -> None:
     assert evaluate("a", "b", "--out", "out") == 0
     out = capsys.readouterr().out
-    assert "2 segmenters on folder, split val" in out or "2 segmenters on data, split val" in out
+    assert "2 segmenters on data, split val" in out
     facts = json.loads((home / "out" / "metrics.json").read_text())
     assert [model["name"] for model in facts["models"]] == ["a", "b"]
     for place, name in enumerate("ab"):
@@ -111,6 +111,10 @@ def test_calibration_writes_a_segmenter_of_the_same_mask_and_honest_confidence(
     before, after = json.loads(capsys.readouterr().out)["models"]
     assert before["confusion"] == after["confusion"]
     assert after["ece"] < before["ece"]
+    assert evaluate("new/calibrated.safetensors", "--out", "out") == 0
+    facts = json.loads((home / "out" / "metrics.json").read_text())
+    assert facts["calibration"]["temperature"] == entry["temperature"]
+    assert f"{entry['temperature']:.2f}" in (home / "out" / "index.html").read_text()
 
 
 def test_calibration_fits_on_what_was_counted(home: Path, capsys) -> None:
