@@ -83,7 +83,7 @@ def evaluate(
             "number for other processes: give all of them the same files"
         )
     counts = tally.counts()
-    missing = np.setdiff1d(np.arange(len(dataset)), counts.images).tolist()
+    missing: list[int] = np.setdiff1d(np.arange(len(dataset)), counts.images).tolist()
     unreadable = [(dataset.ids[place], _why(dataset, place, faults)) for place in missing]
     report = report_of(
         counts,
