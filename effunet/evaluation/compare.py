@@ -35,7 +35,6 @@ class Comparison:
     def __post_init__(self) -> None:
         first = self.reports[0]
         for name, report in zip(self.names, self.reports, strict=True):
-            assert report.counts is not None and first.counts is not None
             if not np.array_equal(report.counts.images, first.counts.images):
                 raise DataError(
                     f"{name}: not the same images could be read as for {self.names[0]}: "

@@ -71,7 +71,7 @@ def sections(
 ) -> list[Section]:
     """The sections of figures of a report whose regions were counted."""
     counts = report.counts
-    if counts is None or counts.regions is None:
+    if counts.regions is None:
         raise ValueError("figures need a report with regions: evaluate(..., regions=True)")
 
     @lru_cache(KEPT)

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64, Int64, Integer
+from jaxtyping import Float64, Int64
 from numpy import ndarray
-from torch import Tensor
 
 from effunet import artifact
+from effunet.infer import WHOLE
 from effunet.labels import LabelMap
 from effunet.metrics.bootstrap import LEVEL, RESAMPLES, interval
 from effunet.metrics.boundary import F_SHARE, IOU_SHARE
@@ -31,46 +31,34 @@ CONFUSED = 12
 class Report:
     """What was counted, where and how."""
 
-    scores: Scores  # with the matrix that they follow from
+    counts: Counts
     labels: LabelMap
-    images: int
     dataset: str
     split: str
-    how: str = "whole images"
+    how: str = WHOLE.describe()
     parts: tuple["Report", ...] = ()  # of a mixture: of each of its datasets alone
-    counts: Counts | None = None  # image by image; None: the matrix alone is known
     unreadable: tuple[tuple[str, str], ...] = ()  # names of images, and why
     resamples: int = RESAMPLES
     """Of the bootstrap behind the intervals; 0: no intervals."""
 
-    @classmethod
-    def from_matrix(
-        cls,
-        matrix: Integer[Tensor, "K K"],
-        labels: LabelMap,
-        *,
-        images: int,
-        dataset: str,
-        split: str,
-        how: str = "whole images",
-        scored: tuple[bool, ...] | None = None,
-        parts: tuple["Report", ...] = (),
-    ) -> "Report":
-        """Make the report of any evaluator that counts pixels (rows are the truth)."""
-        scores = Scores.from_confusion(matrix, scored)
-        return cls(scores, labels, images, dataset, split, how, parts)
+    @property
+    def images(self) -> int:
+        """Images that were counted."""
+        return len(self.counts.images)
+
+    @cached_property
+    def scores(self) -> Scores:
+        """What the confusion matrix says."""
+        return Scores(self.counts.confusion, self.counts.rows.scored)
 
     @property
     def pixels(self) -> int:
         """Pixels that were counted, which are those that are not ignored."""
-        return int(self.scores.confusion.sum())
+        return int(self.counts.confusion.sum())
 
     @cached_property
     def numbers(self) -> dict[str, float]:
         """Every score of the whole split by its full name; NaN where it has no value."""
-        if self.counts is None:
-            names = ("miou", "frequency_weighted_iou", "pixel_accuracy", "mean_accuracy")
-            return {name: getattr(self.scores, name) for name in (*names, "mean_dice")}
         values = self.counts.rows.scalars(self.counts.sums)
         return dict(zip(SCALARS, values.tolist(), strict=True))
 
@@ -78,7 +66,7 @@ class Report:
     def intervals(self) -> Float64[ndarray, "T 2"] | None:
         """Of `SCALARS`, then of each class's IoU: percentiles of a bootstrap over images."""
         counts = self.counts
-        if counts is None or not self.resamples or len(counts.images) < 2:
+        if not self.resamples or self.images < 2:
             return None
         return interval(counts.table, counts.rows.scalars_and_ious, resamples=self.resamples)
 
@@ -91,8 +79,7 @@ class Report:
             entry["color"] = colour
         plain |= {"images": self.images, "dataset": self.dataset, "split": self.split}
         plain["how"] = f"{self.how}; labels at their own size, never resized"
-        if self.counts is not None:
-            self._add_counts(plain, self.counts)
+        self._add_counts(plain, self.counts)
         if self.unreadable:
             plain["unreadable"] = [{"name": name, "why": why} for name, why in self.unreadable]
         if self.parts:

@@ -6,9 +6,9 @@ from effunet.data.dataset import Dataset
 from effunet.data.sources.mixture import Mixture, parts_of
 from effunet.evaluation.instances import things_of
 from effunet.evaluation.report import Report
+from effunet.infer import WHOLE
 from effunet.metrics.bootstrap import RESAMPLES
 from effunet.metrics.rows import Rows
-from effunet.metrics.scores import Scores
 from effunet.metrics.tally import Counts, Tally
 
 
@@ -30,7 +30,7 @@ def report_of(
     counts: Counts,
     dataset: Dataset,
     *,
-    how: str = "whole images",
+    how: str = WHOLE.describe(),
     unreadable: tuple[tuple[str, str], ...] = (),
     resamples: int = RESAMPLES,
 ) -> Report:
@@ -45,16 +45,7 @@ def report_of(
     """
     datasets = (dataset, *_parts(dataset))
     whole, *parts = (
-        Report(
-            Scores(part_counts.confusion, part_counts.rows.scored),
-            dataset.labels,
-            len(part_counts.images),
-            part.name,
-            part.split,
-            how,
-            counts=part_counts,
-            resamples=resamples,
-        )
+        Report(part_counts, dataset.labels, part.name, part.split, how, resamples=resamples)
         for part, part_counts in zip(datasets, (counts, *counts.parts), strict=True)
     )
     return replace(whole, parts=tuple(parts), unreadable=unreadable)

@@ -76,7 +76,6 @@ def write_comparison(
 
 
 def _rows(report: Report, segmenter: Segmenter, dataset: Dataset, way: Way) -> list[Row]:
-    assert report.counts is not None
     images = report.counts.images.tolist()
     places = sorted({place * len(images) // PICTURED for place in range(PICTURED)})
     rows: list[Row] = []

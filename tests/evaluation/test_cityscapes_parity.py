@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from dataset_trees import random_image, write_png
+from evaluation_data import Stored, counted
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from official_cityscapes import official_run
@@ -26,12 +26,10 @@ from tiny_segmenter import saved
 
 from effunet.cli import main
 from effunet.data.catalog import open_dataset
-from effunet.data.dataset import Dataset
 from effunet.data.describe.read import read_description
 from effunet.data.describe.shelf import description_file
 from effunet.errors import DataError
-from effunet.evaluation.report import Report
-from effunet.metrics.confusion import ConfusionMatrix
+from effunet.labels import IGNORE
 
 FILE = description_file("cityscapes")
 assert FILE is not None
@@ -54,16 +52,6 @@ def official_scores(pairs: list[tuple[np.ndarray, np.ndarray]]) -> tuple[dict[in
         scores[one] = float(hit) / whole if whole else float("nan")
     valid = [score for score in scores.values() if score == score]
     return scores, sum(valid) / len(valid)
-
-
-def _report(dataset: Dataset, predictions: list[np.ndarray]) -> Report:
-    """Count stored class indices against a split, as `evaluate` does with a network's."""
-    matrix = ConfusionMatrix(len(dataset.labels))
-    for sample, prediction in zip(dataset, predictions, strict=True):
-        matrix.update(torch.from_numpy(prediction)[None], torch.from_numpy(sample.mask)[None])
-    return Report.from_matrix(
-        matrix.compute(), dataset.labels, images=len(dataset), dataset="cityscapes", split="val"
-    )
 
 
 def _tree(root: Path, seed: int = 0, images: int = 5, ids: list[int] | None = None) -> None:
@@ -123,12 +111,9 @@ def test_the_rule_derived_anew_gives_the_same_scores(
     truth = noise.choice(truths, (20, 30)).astype(np.uint8)
     indices = noise.choice(predicted, (20, 30)).astype(np.uint8)
     mask = LABELS.encode(truth)
-    matrix = ConfusionMatrix(len(LABELS))
-    matrix.update(torch.from_numpy(indices)[None], torch.from_numpy(mask)[None])
-    if matrix.compute().sum() == 0:
+    if (mask == IGNORE).all():
         return
-    facts = {"images": 1, "dataset": "cityscapes", "split": "val"}
-    plain = Report.from_matrix(matrix.compute(), LABELS, **facts).to_plain()
+    plain = counted(Stored([mask], LABELS), [indices]).to_plain()
     scores, mean = official_scores([(truth, LABELS.decode(indices))])
     assert _agrees(plain, scores, mean) <= TOLERANCE
 
@@ -194,7 +179,7 @@ def test_the_official_evaluator_says_the_same_of_random_predictions(
                  noise.integers(0, 12, mask.shape)).astype(np.uint8)
         for mask in right
     ]  # fmt: skip
-    plain = _report(dataset, predictions).to_plain()
+    plain = counted(dataset, predictions).to_plain()
     assert plain["counted"] < 19
     for index, prediction in enumerate(predictions):
         name = Path(dataset.ids[index]).name

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from dataset_trees import random_image, write_png
+from evaluation_data import counted
 from official_cityscapes import official_run
 
 from effunet.data.catalog import open_dataset
@@ -21,9 +22,7 @@ from effunet.data.subset import Middles, Subset
 from effunet.errors import DataError
 from effunet.evaluation.instances import instances_line, things_of
 from effunet.labels import IGNORE, LabelMap
-from effunet.metrics.categories import merged
-from effunet.metrics.instances import PER_VALUE, Things, iiou, instance_counts
-from effunet.metrics.scores import Scores
+from effunet.metrics.instances import PER_VALUE, Things
 
 TOLERANCE = 1e-9
 CITIES = ("frankfurt", "lindau", "munster")
@@ -61,24 +60,15 @@ def predictions(dataset: Dataset, seed: int) -> list[np.ndarray]:
 
 def scored(dataset: Dataset, predicted: list[np.ndarray]) -> dict[str, dict[str, float]]:
     """All scores that rest on categories and instances, under the names of the official file."""
-    things = things_of(dataset)
-    assert things is not None
-    classes = len(dataset.labels)
-    confusion = np.zeros((classes, classes), np.int64)
-    rows: list[np.ndarray] = []
-    for index, (sample, guess) in enumerate(zip(dataset, predicted, strict=True)):
-        known = sample.mask != IGNORE
-        np.add.at(confusion, (sample.mask[known], guess[known]), 1)
-        ids = dataset.instances(index)
-        assert ids is not None
-        rows.append(instance_counts(sample.mask, guess, ids, things))
-    categories = dataset.labels.categories
-    weighted = iiou(np.stack(rows).sum(axis=0)).tolist()
-    together = Scores.from_confusion(merged(confusion, list(categories.values()))).iou.tolist()
+    plain = counted(dataset, predicted).to_plain()
+    known = {
+        "classInstScores": (plain["iiou"]["classes"], "iiou"),
+        "categoryInstScores": (plain["iiou"]["categories"], "iiou"),
+        "categoryScores": (plain["categories"]["classes"], "iou"),
+    }
     return {
-        "classInstScores": dict(zip(dataset.labels.names, weighted[:classes], strict=True)),
-        "categoryInstScores": dict(zip(categories, weighted[classes:], strict=True)),
-        "categoryScores": dict(zip(categories, together, strict=True)),
+        kind: {e["name"]: math.nan if e[key] is None else e[key] for e in entries}
+        for kind, (entries, key) in known.items()
     }
 
 

@@ -131,7 +131,6 @@ def _calibrated(
     """Fit on what was counted and write the segmenter that says so; None where nobody asked."""
     if arguments.calibrate is None:
         return None
-    assert report.counts is not None
     from effunet.evaluation.calibrate import calibrate
 
     with progress("calibrating") as tell:
