@@ -177,11 +177,6 @@ def together() -> Generator[Callable[[], bool]]:
     raise fault
 
 
-def add_up(counts: Sequence[int]) -> list[int]:
-    """The sums over all processes, place by place; one collective, exact in int64."""
-    return _reduced(counts, "SUM")
-
-
 def summed(array: Any) -> Any:
     """The sum over all processes of int64 numpy arrays of one shape; exact."""
     return _reduced_array(array, "SUM")

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from dataset_trees import random_image, stripes, write_png
 from sharded_evaluation import SIZES, scenes
@@ -161,7 +162,7 @@ def test_a_process_that_is_killed_ends_the_others(home: Path):
 
 def test_alone_is_the_first_of_one_and_its_fault_its_own():
     assert (processes.rank(), processes.world(), processes.is_first()) == (0, 1, True)
-    assert processes.add_up([3, 4]) == [3, 4] and processes.alike(7)
+    assert processes.summed(np.array([3, 4])).tolist() == [3, 4] and processes.alike(7)
     assert processes.device("auto") == "auto"
     with pytest.raises(KeyError) as caught, processes.together() as fault_elsewhere:
         assert not fault_elsewhere()

@@ -19,7 +19,7 @@ from effunet.evaluation.table import percent
 from effunet.infer import Way, predict_decided
 from effunet.labels import LabelMap
 from effunet.metrics.boundary import IOU_SHARE, band, reach
-from effunet.metrics.regions import suspect_pixels
+from effunet.metrics.regions import SURE, suspect_pixels
 from effunet.metrics.tally import Counts
 from effunet.pictures.errors import (
     class_errors,
@@ -182,8 +182,8 @@ def _suspects(counts: Counts, look: Callable[[int], Look]) -> Section:
     return Section(
         "suspects",
         "Labels to check",
-        "Regions away from any boundary where the network contradicts the truth with at least 95 % "
-        "confidence: either a mistake that it is sure of, or a wrong label.",
+        "Regions away from any boundary where the network contradicts the truth with at least "
+        f"{SURE:.0%} confidence: either a mistake that it is sure of, or a wrong label.",
         tuple(figures),
     )
 

@@ -7,23 +7,10 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from effunet.evaluation.words import SCORES, value
+
 Facts = Mapping[str, Any]
 """The contents of a metrics.json, as `Report.to_plain` gives them."""
-
-SHOWN = {
-    "image_miou": "image mIoU (mean of the images' own)",
-    "frequency_weighted_iou": "frequency-weighted IoU",
-    "pixel_accuracy": "pixel accuracy",
-    "mean_accuracy": "class accuracy (mean)",
-    "mean_dice": "Dice (mean)",
-    "boundary_iou": "boundary IoU (mean)",
-    "boundary_f": "boundary F (mean)",
-    "category_miou": "category mIoU",
-    "iiou": "iIoU (instance-level, mean)",
-    "category_iiou": "category iIoU",
-    "ece": "expected calibration error",
-}
-"""What is said below the table of the numbers beside the mIoU."""
 
 
 def table_of(facts: Facts, *, plain: bool = False) -> Table:
@@ -55,14 +42,10 @@ def table_of(facts: Facts, *, plain: bool = False) -> Table:
 def number_lines(facts: Facts) -> list[str]:
     """The numbers beside the mIoU, each under its full name, with its interval."""
     intervals = facts.get("intervals") or {}
-    # Each instance IoU alone lies under `iiou`, with their mean.
-    values = {name: facts.get(name) for name in SHOWN} | {
-        "iiou": (facts.get("iiou") or {}).get("mean")
-    }
     return [
-        f"{full}: {percent(values[name])}{_behind(intervals.get(name))}"
-        for name, full in SHOWN.items()
-        if values[name] is not None
+        f"{score.name}: {percent(found)}{_behind(intervals.get(score.key))}"
+        for score in SCORES
+        if score.key != "miou" and (found := value(facts, score.key)) is not None
     ]
 
 

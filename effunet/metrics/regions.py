@@ -72,12 +72,16 @@ def distance_counts(
     return np.stack([right + wrong, wrong], 1)
 
 
+SURE = 0.95
+"""Confidence from which a contradiction makes a label doubtful."""
+
+
 def suspect_pixels(
     truth: UInt8[ndarray, "H W"],
     predicted: UInt8[ndarray, "H W"],
     confidence: Float32[ndarray, "H W"],
     distance: int,
-    least: float = 0.95,
+    least: float = SURE,
 ) -> Bool[ndarray, "H W"]:
     """Which pixels contradict the truth so surely that the label may be wrong.
 

@@ -13,7 +13,7 @@ from effunet.labels import IGNORE
 from effunet.pictures.overlay import shown_image
 from effunet.values import Color
 
-ORANGE, SKY_BLUE, YELLOW, VERMILION = (230, 159, 0), (86, 180, 233), (240, 228, 66), (213, 94, 0)
+SKY_BLUE, YELLOW, VERMILION = (86, 180, 233), (240, 228, 66), (213, 94, 0)
 
 APART, NEAR = VERMILION, SKY_BLUE
 HIT, FALSE_POSITIVE, FALSE_NEGATIVE = SKY_BLUE, VERMILION, YELLOW

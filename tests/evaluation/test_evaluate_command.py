@@ -48,7 +48,7 @@ def test_the_report_is_three_files_of_one_set_of_facts(home: Path, capsys) -> No
     page = (home / "out" / "index.html").read_text()
     assert f"{100 * facts['miou']:.1f}" in page and "<script src" not in page
     out = capsys.readouterr().out
-    assert "95% interval" in out and "boundary F (mean)" in out
+    assert "95% interval" in out and "Boundary F: " in out
 
 
 def test_every_number_of_the_json_lies_in_its_interval(home: Path, capsys) -> None:

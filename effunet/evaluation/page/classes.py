@@ -13,7 +13,7 @@ from effunet.evaluation.page.markup import (
     share_cell,
     text,
 )
-from effunet.evaluation.page.words import interval
+from effunet.evaluation.words import interval
 
 COLUMNS = (
     ("accuracy", "accuracy", "recall: share of the class's true pixels that are found"),

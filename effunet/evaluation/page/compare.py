@@ -16,7 +16,7 @@ from effunet.evaluation.page.markup import (
     share_cell,
     text,
 )
-from effunet.evaluation.page.words import SCORES, SMALLER_IS_BETTER, Score, interval, value
+from effunet.evaluation.words import SCORES, SMALLER_IS_BETTER, Score, interval, value
 
 
 def headline(facts: dict[str, Any]) -> str:

@@ -4,7 +4,7 @@ from typing import Any
 
 from effunet.evaluation.page import markup
 from effunet.evaluation.page.markup import between, count, many, percent, text
-from effunet.evaluation.page.words import SCORES, SOURCES, interval, value
+from effunet.evaluation.words import SCORES, SOURCES, interval, value
 
 SURE_NEAR = 2
 """Pixels from a boundary within which errors are called errors of the outline."""

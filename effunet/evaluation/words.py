@@ -1,5 +1,6 @@
 """Every number's full name, what it says in a line, and its formula with the source."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,18 +112,11 @@ SOURCES = (
 )
 
 
-def value(facts: dict[str, Any], key: str) -> float | None:
+def value(facts: Mapping[str, Any], key: str) -> float | None:
     """A score by its key, wherever metrics.json keeps it; None where it has no value."""
-    places = {
-        "category_miou": ("categories", "miou"),
-        "iiou": ("iiou", "mean"),
-        "category_iiou": ("iiou", "category_mean"),
-        "ece": ("calibration", "ece"),
-    }
-    if key not in places:
-        return facts.get(key)
-    table, name = places[key]
-    return (facts.get(table) or {}).get(name)
+    found = facts.get(key)
+    # Of instances there is a score for each class, too.
+    return found.get("mean") if isinstance(found, Mapping) else found
 
 
 def interval(facts: dict[str, Any], key: str) -> list[float] | None:
