@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from effunet.evaluation.page.parts import Figure, Panel, Section
+from effunet.metrics.regions import DISTANCES, SIZES
 
 AWKWARD = '<b>&"x'
 CHINESE = "\u884c\u4eba"
@@ -144,7 +145,6 @@ def made_comparison(models: int = 3, classes: int = 5) -> dict[str, Any]:
         ],
         "seeds": [
             {
-                "config": "camvid b0",
                 "runs": [report["name"] for report in reports],
                 "miou": {
                     "mean": float(np.mean([report["miou"] for report in reports])),
@@ -183,17 +183,15 @@ def _errors(matrix: np.ndarray, names: tuple[str, ...]) -> dict[str, Any]:
     np.fill_diagonal(off, 0)
     places = np.argsort(-off, axis=None, kind="stable")[: min(12, np.count_nonzero(off))]
     pairs = [divmod(int(place), len(off)) for place in places]
-    shares = (0.4, 0.3, 0.2, 0.1)
+    shares = (0.3, 0.2, 0.2, 0.1, 0.1, 0.05, 0.05)
     return {
         "sizes": [
             {"low": low, "high": high, "objects": 10, "pixels": pixels // 4, "wrong": wrong // 4}
-            for low, high in ((0, 1024), (1024, 9216), (9216, None))
+            for low, high in pairwise([0, *SIZES, None])
         ],
         "distances": [
-            {"low": low, "high": high, "pixels": pixels // 4, "wrong": int(wrong * share)}
-            for (low, high), share in zip(
-                ((0, 1.0), (1.0, 3.0), (3.0, 9.0), (9.0, None)), shares, strict=True
-            )
+            {"low": low, "high": high, "pixels": pixels // 7, "wrong": int(wrong * share)}
+            for (low, high), share in zip(pairwise([0, *DISTANCES, None]), shares, strict=True)
         ],
         "confused": [
             {

@@ -114,7 +114,7 @@ def seeds(facts: dict[str, Any]) -> str:
             ("standard deviation, points", "over the seeds, with n - 1"),
             ("each run, %", ", ".join(entry["runs"])),
         )
-        caption = f"{entry.get('config') or 'one config'}: {', '.join(entry['runs'])}"
+        caption = f"one config: {', '.join(entry['runs'])}"
         tables.append(markup.table("seeds", caption, heads, rows))
     return "".join(tables)
 

@@ -62,7 +62,7 @@ def numbers(facts: dict[str, Any]) -> str:
         )
     if not cells:
         return ""
-    return f'<dl class="numbers">{"".join(cells)}</dl>{_meanings()}'
+    return f'<dl class="numbers">{"".join(cells)}</dl>{_meanings(facts)}'
 
 
 def measured(facts: dict[str, Any]) -> str:
@@ -184,8 +184,9 @@ def _distance(facts: dict[str, Any], key: str) -> str:
     return f"; distance: {percent(share, 2)} of the image's diagonal"
 
 
-def _meanings() -> str:
-    entries = "".join(f"<dt>{text(s.name)}</dt><dd>{text(s.formula)}</dd>" for s in SCORES)
+def _meanings(facts: dict[str, Any]) -> str:
+    shown = [score for score in SCORES if value(facts, score.key) is not None]
+    entries = "".join(f"<dt>{text(s.name)}</dt><dd>{text(s.formula)}</dd>" for s in shown)
     sources = "".join(f"<li>{text(source)}</li>" for source in SOURCES)
     return (
         "<details><summary>What these numbers mean</summary>"
