@@ -73,6 +73,14 @@ def test_a_difference_is_told_in_its_direction_and_how_sure_it_is(change, interv
     assert told in re.sub("<[^>]+>", "", headline(facts))
 
 
+def test_equals_share_the_headline():
+    models = [{**made_facts(3), "name": name} for name in "abc"]
+    facts = {"models": models, "differences": []}
+    assert "a and 2 more have the highest mIoU" in re.sub("<[^>]+>", "", headline(facts))
+    models[1]["miou"] = 0.999
+    assert "b has the highest mIoU" in re.sub("<[^>]+>", "", headline(facts))
+
+
 def shape(value: Any) -> Any:
     """The keys of nested facts; a list stands for its first entry."""
     if isinstance(value, dict):

@@ -29,11 +29,13 @@ def headline(facts: dict[str, Any]) -> str:
         told = f"{len(models)} models on the {where}"
         return f'<header><p class="eyebrow">comparison</p><h1>{text(told)}</h1></header>'
     best = max(scored, key=lambda model: model["miou"])
+    equals = sum(model["miou"] == best["miou"] for model in scored) - 1
+    also = f" and {equals} more have" if equals else " has"
     lines = [_verdict(entry) for entry in facts.get("differences") or [] if entry.get("miou")]
     items = "".join(f"<li>{line}</li>" for line in lines)
     return (
         f'<header><p class="eyebrow">comparison of {len(models)} models</p>'
-        f'<h1><span class="figure">{text(best["name"])}</span> has the highest mIoU on the '
+        f'<h1><span class="figure">{text(best["name"])}</span>{also} the highest mIoU on the '
         f"{text(where)}: {percent(best['miou'])}</h1></header>"
         f'<ul class="findings">{items}</ul>'
     )

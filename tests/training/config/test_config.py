@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from effunet.errors import UsageError
+from effunet.metrics.rows import SCALARS
 from effunet.training.config.document import document
 from effunet.training.config.read import known_keys, to_config, to_plain
 from effunet.training.config.schema import Config
@@ -48,3 +49,11 @@ def test_one_image_of_one_cell_a_batch_is_refused_for_batchnorm():
         to_config({"batch_size": 1, "dataset": {"crop": [32, 32]}})
     to_config({"batch_size": 2, "dataset": {"crop": [32, 32]}})
     to_config({"batch_size": 1, "dataset": {"crop": [32, 33]}})
+
+
+def test_what_a_run_can_monitor_is_what_a_validation_counts():
+    (monitor,) = (field for field in fields(Config) if field.name == "monitor")
+    choices = set(monitor.metadata["limits"]["choices"])
+    # Left out: where lower is better, and what a dataset may not have.
+    left_out = {"ece", "category_miou", "iiou", "category_iiou"}
+    assert choices - {"val_loss"} == set(SCALARS) - left_out
