@@ -172,9 +172,13 @@ def save(facts: Mapping[str, Any], folder: Path) -> Path:
     """Write metrics.json into a folder, which is made if need be; returns the file."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "metrics.json"
-    text = json.dumps(facts, indent=1, allow_nan=False, ensure_ascii=False)
-    artifact.write(file, (text + "\n").encode())
+    artifact.write(file, (to_json(facts) + "\n").encode())
     return file
+
+
+def to_json(facts: Mapping[str, Any]) -> str:
+    """The text of metrics.json; NaN has no place in it."""
+    return json.dumps(facts, indent=1, allow_nan=False, ensure_ascii=False)
 
 
 def most_confused(counts: Counts, at_most: int) -> list[tuple[int, int]]:

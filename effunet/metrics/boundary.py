@@ -20,6 +20,7 @@ from jaxtyping import Bool, Float64, Int64, Integer, UInt8
 from numpy import ndarray
 
 from effunet.labels import IGNORE
+from effunet.metrics.areas import areas_of, iou
 from effunet.metrics.confusion import check_indices, joint_counts
 from effunet.metrics.ratio import ratio
 
@@ -94,7 +95,7 @@ def band_counts(
         np.where(band(truth, distance), truth, np.uint8(IGNORE)),
         np.where(band(predicted, distance), predicted, np.uint8(IGNORE)),
     )
-    return np.stack([np.diagonal(pairs), pairs.sum(1), pairs.sum(0)])[:, :classes]
+    return areas_of(pairs)[:, :classes]
 
 
 def contour_counts(
@@ -128,8 +129,7 @@ def contour_counts(
 
 def boundary_iou(counts: Integer[ndarray, "... 3 K"]) -> Float64[ndarray, "... K"]:
     """Boundary IoU of each class from sums of `band_counts`; NaN for a class in no band."""
-    both, true, said = np.moveaxis(counts.astype(np.float64), -2, 0)
-    return ratio(both, true + said - both)
+    return iou(counts.astype(np.int64))
 
 
 def boundary_f(counts: Integer[ndarray, "... 4 K"]) -> Float64[ndarray, "... K"]:

@@ -21,6 +21,7 @@ from numpy import ndarray
 
 from effunet.labels import IGNORE, LabelMap
 from effunet.metrics.categories import merged
+from effunet.metrics.ratio import ratio
 
 PER_VALUE = 1000
 """An id of an instance is the raw value of its class times this, plus a number; a smaller id is the
@@ -107,9 +108,7 @@ def instance_counts(
 
 def iiou(sums: Float64[ndarray, "*several 3 N"]) -> Float64[ndarray, "*several N"]:
     """The iIoU of each class and category, 0..1, of summed counts; NaN where there is none."""
-    whole = sums.sum(axis=-2)
-    hits = sums[..., 0, :]
-    return np.divide(hits, whole, out=np.full(whole.shape, np.nan), where=whole > 0)
+    return ratio(sums[..., 0, :], sums.sum(axis=-2))
 
 
 def _found_and_missed(

@@ -127,10 +127,9 @@ class Rows:
     def scalars(self, sums: Sums) -> Float64[ndarray, "*R S"]:
         """The scores of `SCALARS`, NaN where one has no value."""
         own, ious, of_things = self.areas(sums), self.iou(sums), self.iiou(sums)
-        units, images = np.moveaxis(self.take("image", sums), -1, 0)
         values = [
             areas.mean(ious),
-            ratio(units, IMAGE_UNIT * images),
+            self.image_scores(sums),
             areas.frequency_weighted(ious, own),
             areas.pixel_accuracy(own),
             areas.mean(areas.accuracy(own)),
@@ -181,9 +180,9 @@ class Rows:
         """Pixels, right ones and confidence by bins of confidence (calibration.py)."""
         return self._folded("reliability", sums, 3)
 
-    def image_scores(self, rows: Int64[ndarray, "N M"]) -> Float64[ndarray, " N"]:
-        """Each image's own mIoU, over the classes that it holds or is taken to hold."""
-        units, has_score = self.take("image", rows).T
+    def image_scores(self, sums: Sums) -> Float64[ndarray, "*R"]:
+        """The mean of the images' own mIoUs, over classes that each holds or is taken to hold."""
+        units, has_score = np.moveaxis(self.take("image", sums), -1, 0)
         return ratio(units, IMAGE_UNIT * has_score)
 
     def take(self, name: str, sums: Sums) -> Int64[ndarray, "*R n"]:

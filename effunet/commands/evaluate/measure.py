@@ -3,7 +3,6 @@
 Processes of torchrun share the images; the first one alone prints, draws and writes.
 """
 
-import json
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -148,11 +147,12 @@ def _print(
     comparison: Any,
     calibrated: dict[str, Any] | None,
 ) -> None:
+    from effunet.evaluation.report import to_json
     from effunet.evaluation.table import number_lines, part_lines, table_of
 
     if arguments.json:
         facts = reports[0].to_plain() if comparison is None else comparison.to_plain()
-        print(json.dumps(facts, indent=1, allow_nan=False, ensure_ascii=False))
+        print(to_json(facts))
         return
     out = console()
     plain = not out.is_terminal
