@@ -11,7 +11,44 @@ from effunet.data.dataset import Dataset, Sample
 from effunet.labels import IGNORE, IndexMask
 
 
-class Subset(Dataset):
+class Wrapped(Dataset):
+    """Samples of another dataset, `whole`, which says what is known of them."""
+
+    whole: Dataset
+
+    def place(self, index: int) -> int:
+        """The index of a sample in the whole."""
+        return index
+
+    @property
+    def scored(self) -> tuple[bool, ...] | None:
+        """As of the whole."""
+        return self.whole.scored
+
+    @property
+    def instance_sizes(self) -> Mapping[str, float]:
+        """As of the whole."""
+        return self.whole.instance_sizes
+
+    @property
+    def has_instances(self) -> bool:
+        """As of the whole."""
+        return self.whole.has_instances
+
+    def instances(self, index: int) -> Integer[np.ndarray, "H W"] | None:
+        """Which instance each pixel of a sample belongs to; None where nothing says it."""
+        return self.whole.instances(self.place(index))
+
+    def image_path(self, index: int) -> Path | None:
+        """The file that the image is read from; None where it is made."""
+        return self.whole.image_path(self.place(index))
+
+    def mask_path(self, index: int) -> Path | None:
+        """The file that the mask is read from; None where it is made."""
+        return self.whole.mask_path(self.place(index))
+
+
+class Subset(Wrapped):
     """Chosen samples of another dataset, under their own names."""
 
     def __init__(self, whole: Dataset, indices: Sequence[int]) -> None:
@@ -37,11 +74,6 @@ class Subset(Dataset):
         chosen = self.whole.weights[list(self.indices)]
         return chosen if chosen.any() else None
 
-    @property
-    def scored(self) -> tuple[bool, ...] | None:
-        """As of the whole."""
-        return self.whole.scored
-
     def read_image(self, index: int) -> UInt8[np.ndarray, "H W C"]:
         """The image of a sample without its mask."""
         return self.whole.read_image(self.indices[index])
@@ -50,27 +82,9 @@ class Subset(Dataset):
         """The mask of a sample without its image."""
         return self.whole.read_mask(self.indices[index])
 
-    @property
-    def instance_sizes(self) -> Mapping[str, float]:
-        """As of the whole."""
-        return self.whole.instance_sizes
-
-    @property
-    def has_instances(self) -> bool:
-        """As of the whole."""
-        return self.whole.has_instances
-
-    def instances(self, index: int) -> Integer[np.ndarray, "H W"] | None:
-        """Which instance each pixel of a sample belongs to; None where nothing says it."""
-        return self.whole.instances(self.indices[index])
-
-    def image_path(self, index: int) -> Path | None:
-        """The file that the image is read from; None where it is made."""
-        return self.whole.image_path(self.indices[index])
-
-    def mask_path(self, index: int) -> Path | None:
-        """The file that the mask is read from; None where it is made."""
-        return self.whole.mask_path(self.indices[index])
+    def place(self, index: int) -> int:
+        """The index of a sample in the whole."""
+        return self.indices[index]
 
 
 class Middles(Subset):

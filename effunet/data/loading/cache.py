@@ -12,18 +12,19 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
 import torch
-from jaxtyping import Float32, Integer
+from jaxtyping import Float32
 from numpy import ndarray
 
 from effunet.data.dataset import Dataset, Sample
 from effunet.data.files.images import read_upright_size
 from effunet.data.loading.entries import HEAD, Head, Stamps, read_entry, write_entry
+from effunet.data.subset import Wrapped
 from effunet.errors import EffunetError
 
 RESERVE = 2**30
@@ -36,7 +37,7 @@ MEASURED = 16
 """Images whose headers tell how large the others are."""
 
 
-class Cached(Dataset):
+class Cached(Wrapped):
     """The samples of files, each decoded once; several processes and runs may share the folder.
 
     A disk that is full, or a folder that may not be written to, costs one notice: what is not kept
@@ -83,36 +84,9 @@ class Cached(Dataset):
         return self.whole.weights
 
     @property
-    def scored(self) -> tuple[bool, ...] | None:
-        """Whether its truth can hold each class; None: it can hold all."""
-        return self.whole.scored
-
-    @property
     def sources(self) -> tuple[Dataset, ...]:
         """The dataset whose samples are kept."""
         return self.whole.sources
-
-    @property
-    def instance_sizes(self) -> Mapping[str, float]:
-        """As of the whole."""
-        return self.whole.instance_sizes
-
-    @property
-    def has_instances(self) -> bool:
-        """As of the whole."""
-        return self.whole.has_instances
-
-    def instances(self, index: int) -> Integer[ndarray, "H W"] | None:
-        """Which instance each pixel of a sample belongs to; None where nothing says it."""
-        return self.whole.instances(index)
-
-    def image_path(self, index: int) -> Path | None:
-        """The file that the image was decoded from."""
-        return self.whole.image_path(index)
-
-    def mask_path(self, index: int) -> Path | None:
-        """The file that the mask was read or drawn from."""
-        return self.whole.mask_path(index)
 
     def entry_file(self, index: int) -> Path:
         """Where a sample is kept: one place for the same files of the same dataset."""
