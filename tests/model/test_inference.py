@@ -7,9 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from effunet.model import folded, inference
 from effunet.model.encoder import EfficientNet, Numerics
-from effunet.model.inference import InferenceForm, Latest
+from effunet.model.inference import InferenceForm, Latest, folded, rows
 from effunet.model.network import EffUNet
 from effunet.model.scaling import compound
 
@@ -46,8 +45,8 @@ def difference(network: EffUNet, image: Tensor) -> float:
 @pytest.fixture
 def strips(monkeypatch: pytest.MonkeyPatch) -> None:
     """Cut everything into strips as thin as they come."""
-    monkeypatch.setattr(inference, "LARGE", 0)
-    monkeypatch.setattr(inference, "STRIP", 1)
+    monkeypatch.setattr(rows, "LARGE", 0)
+    monkeypatch.setattr(rows, "STRIP", 1)
 
 
 @pytest.mark.parametrize("cut", [False, True])
@@ -204,3 +203,22 @@ def test_a_network_in_training_or_of_another_kind_computes_for_itself() -> None:
     network = network_of(drop_path=0.0).train()
     (logits,) = latest.strips(network, image)
     assert torch.equal(logits, network(image))
+
+
+class Planes(nn.Module):
+    """A decoder that is none of ours."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(width, NARROW[-1], 1)
+
+    def forward(self, pyramid: tuple[Tensor, ...]) -> Tensor:
+        return nn.functional.interpolate(self.conv(pyramid[0]), scale_factor=2.0)
+
+
+def test_a_network_with_a_decoder_that_has_no_form_computes_for_itself() -> None:
+    network, image = network_of(), photo(1, 3, 64, 64)
+    network.decoder = Planes(network.encoder.widths[0])  # type: ignore[assignment]
+    (logits,) = Latest().strips(network.eval(), image)
+    with torch.no_grad():
+        assert torch.equal(logits, network(image))

@@ -26,8 +26,8 @@ from effunet.data.dataset import Sample
 from effunet.data.loading.loader import SegmentationData
 from effunet.evaluation.evaluate import evaluate
 from effunet.labels import LabelClass, LabelMap
-from effunet.model import inference
 from effunet.model.encoder import EfficientNet
+from effunet.model.inference import Latest, rows
 from effunet.model.network import EffUNet
 from effunet.segmenter import Segmenter
 from effunet.training.config.read import to_config, to_plain
@@ -92,18 +92,18 @@ def test_a_dataset_folder_that_may_not_be_written_trains_and_stays_as_it_was(tra
     assert tree_digest(trained.home / "data") == trained.data_before
 
 
-@pytest.mark.parametrize("strip", [2**12, inference.STRIP])
+@pytest.mark.parametrize("strip", [2**12, rows.STRIP])
 def test_the_segmenter_computes_the_bits_that_the_validation_does(
     strip: int, monkeypatch: pytest.MonkeyPatch
 ):
     """Not so where torch takes the memory of one for planes and of the other for pixels."""
-    monkeypatch.setattr(inference, "STRIP", strip)
+    monkeypatch.setattr(rows, "STRIP", strip)
     network = EffUNet(EfficientNet("b0"), classes=11).eval()  # narrower ones hide the difference
     labels = LabelMap(tuple(LabelClass(f"c{i}", (i, i, i), (i,)) for i in range(11)))
     pairs = [Sample(random_image(0, (96, 128)), np.zeros((96, 128), np.uint8), "one")]
     data = SegmentationData(pairs, pairs, Augment("none"), batch_size=1, seed=0)
     (batch,) = data.val_dataloader()
-    strips = inference.Latest().strips(network, batch["image"])  # what Training counts
+    strips = Latest().strips(network, batch["image"])  # what Training counts
     validated = [logits[0].softmax(0) for logits in strips]
     assert len(validated) == (6 if strip == 2**12 else 1)
     found = Segmenter(network, labels).probabilities(pairs[0].image)

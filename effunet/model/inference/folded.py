@@ -16,7 +16,6 @@ from effunet.model.blocks import ConvNormAct, StridedSameConv
 from effunet.tensors import Feature, Result
 
 Act = Literal["none", "relu", "swish"]  # by oneDNN's names
-Rows = Float[Tensor, "B D r w"]
 
 
 class FoldedConv(nn.Module):
@@ -155,28 +154,6 @@ def of_block(
     return FoldedConv(
         weight, bias, padding=padding, stride=stride, groups=groups, act=act, dtype=dtype
     )
-
-
-def rows_of(feature: Feature, start: int, stop: int) -> Rows:
-    """Rows start..stop, with rows of zeros where these lie outside of the feature."""
-    above, below = outside(feature.shape[2], start, stop)
-    inside = feature[:, :, start + above : stop - below]
-    if above or below:
-        inside = F.pad(inside, (0, 0, above, below))
-    return inside.contiguous(memory_format=torch.channels_last)
-
-
-def blank_outside(rows: Rows, height: int, start: int) -> Rows:
-    """Set rows that lie outside of 0..height to zero, in place; the first one is row `start`."""
-    above, below = outside(height, start, start + rows.shape[2])
-    rows[:, :, :above] = 0
-    rows[:, :, rows.shape[2] - below :] = 0
-    return rows
-
-
-def outside(height: int, start: int, stop: int) -> tuple[int, int]:
-    """How many of the rows start..stop lie above 0 and how many below `height`."""
-    return max(0, -start), max(0, stop - height)
 
 
 def _activate(result: Tensor, act: Act) -> Tensor:
