@@ -10,27 +10,16 @@ weights, and masks and counts that agree.
 
 import argparse
 import json
-import os
-import resource
-import statistics
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
+from rows import MEAN, STD, Rows, Work, arguments, resident, result, serve, table, unet
 
 from effunet.allocator import keep_large_blocks
 
-TUNABLES = (
-    "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=4294967296:"
-    "glibc.malloc.trim_threshold=8589934592:glibc.malloc.top_pad=268435456"
-)
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 AGREEMENT = 0.9999  # of the masks: where two classes are nearly equal, rounding may decide
 
 PAIRS = {
@@ -46,8 +35,6 @@ PAIRS = {
 
 ROWS = ("count-theirs", "count-ours", "smp", "smp-tuned", "smp-kept", "ours", "ours-kept")
 
-Work = Callable[[], Any]
-
 
 def main() -> None:
     args = _arguments()
@@ -56,55 +43,25 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / "unet.pth"
-        torch.save(_unet(args).state_dict(), weights)
-        rows = {name: _start(name, weights) for name in ROWS}
-        first = {name: _ask(row) for name, row in rows.items()}
-        _check_equal_work(first, Path(folder))
-        rounds = [{name: _ask(row) for name, row in rows.items()} for _ in range(args.rounds)]
-        for row in rows.values():
-            row.communicate("")
-    result = _result(args, rounds)
-    print(json.dumps(result) if args.json else _table(result))
+        torch.save(unet(args).state_dict(), weights)
+        rows = Rows(ROWS, weights, args.threads)
+        rows.turn()
+        _check_equal_work(Path(folder))
+        rounds = [rows.turn() for _ in range(args.rounds)]
+        rows.end()
+    facts = {"encoder": args.encoder, "height": args.height, "width": args.width}
+    found = result(rounds, PAIRS, **facts, threads=args.threads)
+    print(json.dumps(found) if args.json else table(found))
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
-    parser.add_argument("--encoder", default="b0", help="b0 to b7")
+    parser = arguments(str(__doc__), ROWS)
     parser.add_argument("--height", type=int, default=1024)
     parser.add_argument("--width", type=int, default=2048)
-    parser.add_argument("--classes", type=int, default=19)
-    parser.add_argument("--rounds", type=int, default=11)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--row", choices=ROWS, help=argparse.SUPPRESS)
-    parser.add_argument("--weights", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
-def _start(name: str, weights: Path) -> subprocess.Popen[str]:
-    threads = str(_arguments().threads)
-    places = ",".join(f"{{{core}}}" for core in range(int(threads)))
-    pins = {"OMP_NUM_THREADS": threads, "OMP_PROC_BIND": "close", "OMP_PLACES": places}
-    environment = {**os.environ, **pins}
-    if name == "smp-tuned":
-        environment["GLIBC_TUNABLES"] = TUNABLES
-    words = [sys.executable, __file__, *sys.argv[1:], "--row", name, "--weights", str(weights)]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(words, stdin=pipe, stdout=pipe, text=True, env=environment)
-
-
-def _ask(row: subprocess.Popen[str]) -> dict[str, float]:
-    assert row.stdin is not None and row.stdout is not None
-    row.stdin.write("\n")
-    row.stdin.flush()
-    answer = row.stdout.readline()
-    if not answer:
-        raise SystemExit(f"a row ended: {row.args}")
-    return json.loads(answer)
-
-
 def _serve(args: argparse.Namespace) -> None:
-    """Do the row's work once for each line of the input, and tell what it took."""
     torch.set_num_threads(args.threads)
     with torch.inference_mode():
         work = {
@@ -115,20 +72,7 @@ def _serve(args: argparse.Namespace) -> None:
         }.get(args.row, _smp)(args)
         if args.row.endswith("-kept") and not keep_large_blocks():
             raise SystemExit("large blocks cannot be kept here: the C library is not glibc")
-        base = _peak()
-        for number, _ in enumerate(sys.stdin):
-            wall, cpu = time.perf_counter(), time.process_time()
-            result = work()
-            cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-            if number == 0:
-                np.save(args.weights.parent / f"{args.row}.npy", np.asarray(result))
-            taken = cpu if args.threads == 1 else wall
-            answer = {"seconds": taken, "peak_mb": _peak(), "base_mb": base}
-            print(json.dumps(answer), flush=True)
-
-
-def _peak() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        serve(args, work, resident, clock=args.threads > 1)
 
 
 def _scene(args: argparse.Namespace) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -145,15 +89,8 @@ def _scene(args: argparse.Namespace) -> tuple[np.ndarray, np.ndarray, np.ndarray
     return image, truth.copy(), other.copy()
 
 
-def _unet(args: argparse.Namespace) -> torch.nn.Module:
-    import segmentation_models_pytorch as smp
-
-    torch.manual_seed(0)
-    return smp.Unet(f"efficientnet-{args.encoder}", encoder_weights=None, classes=args.classes)
-
-
 def _smp(args: argparse.Namespace) -> Work:
-    network = _unet(args).eval()
+    network = unet(args).eval()
     network.load_state_dict(torch.load(args.weights, weights_only=True))
     image, truth, _ = _scene(args)
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
@@ -210,9 +147,9 @@ def _count_ours(args: argparse.Namespace) -> Work:
     return lambda: confusion(truth, other, args.classes)
 
 
-def _check_equal_work(first: dict[str, Any], folder: Path) -> None:
+def _check_equal_work(folder: Path) -> None:
     """Refuse to compare what does not count the same pixels in the same cells."""
-    found = {name: np.load(folder / f"{name}.npy") for name in first}
+    found = {name: np.load(folder / f"{name}.npy") for name in ROWS}
     if not np.array_equal(found["count-ours"], found["count-theirs"]):
         raise SystemExit("not the same work: the confusion matrices differ")
     for name in ("ours", "ours-kept", "smp-tuned", "smp-kept"):
@@ -220,37 +157,6 @@ def _check_equal_work(first: dict[str, Any], folder: Path) -> None:
         moved = np.abs(theirs - ours).sum() / 2
         if theirs.sum() != ours.sum() or moved > (1 - AGREEMENT) * theirs.sum():
             raise SystemExit(f"not the same work: {moved} pixels of {name} lie in other cells")
-
-
-def _result(args: argparse.Namespace, rounds: list[dict[str, Any]]) -> dict[str, Any]:
-    ratios: dict[str, Any] = {}
-    for title, (theirs, ours) in PAIRS.items():
-        found = [turn[theirs]["seconds"] / turn[ours]["seconds"] for turn in rounds]
-        ratios[title] = [round(f(found), 2) for f in (statistics.median, min, max)]
-    rows = {
-        name: {
-            "median_s": round(statistics.median(turn[name]["seconds"] for turn in rounds), 4),
-            "least_s": round(min(turn[name]["seconds"] for turn in rounds), 4),
-            "peak_mb": rounds[-1][name]["peak_mb"],
-            "extra_mb": rounds[-1][name]["peak_mb"] - rounds[-1][name]["base_mb"],
-        }
-        for name in ROWS
-    }
-    shape = {"encoder": args.encoder, "height": args.height, "width": args.width}
-    return {**shape, "threads": args.threads, "rounds": args.rounds, "ratios": ratios, "rows": rows}
-
-
-def _table(result: dict[str, Any]) -> str:
-    lines = [f"{'row':14} {'median s':>9} {'least s':>9} {'peak MB':>8} {'extra MB':>9}"]
-    for name, row in result["rows"].items():
-        lines.append(
-            f"{name:14} {row['median_s']:9.3f} {row['least_s']:9.3f} {row['peak_mb']:8} "
-            f"{row['extra_mb']:9}"
-        )
-    lines.append("")
-    for title, (median, least, most) in result["ratios"].items():
-        lines.append(f"{title:46} {median:6.2f} x ({least:.2f} to {most:.2f})")
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

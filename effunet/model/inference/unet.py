@@ -6,7 +6,6 @@ at a time, which stay in the processor's cache.
 
 from collections.abc import Iterator
 
-import cv2
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 from effunet.model.decoder import DecoderStep, UNetDecoder
 from effunet.model.inference import rows
 from effunet.model.inference.folded import Doubling, FoldedConv, folded
-from effunet.tensors import Feature, Logits, Pyramid, Result
+from effunet.tensors import Feature, Pyramid, Result
 
 ROWS = 16
 """A strip of logits is a multiple of so many rows high."""
@@ -38,13 +37,13 @@ class FoldedUNet(nn.Module):
         bias = head.get_parameter("bias").detach()
         self.head = FoldedConv(head.weight.detach(), bias, padding=1, dtype=dtype)
 
-    def strips(self, pyramid: Pyramid, height: int, width: int) -> Iterator[Logits]:
+    def strips(self, pyramid: Pyramid, height: int, width: int) -> Iterator[Result]:
         """Give the logits of an image from top to bottom, in strips as wide as it."""
         feature = self._coarse(pyramid)
         del pyramid
         size = self._rows(feature)
         for top in range(0, height, size):
-            yield _planes(self._tail(feature, top, size)[:, :, : height - top, :width])
+            yield self._tail(feature, top, size)[:, :, : height - top, :width]
 
     # Not on the generator: its mode would be the consumer's between two strips.
     @torch.inference_mode()
@@ -104,12 +103,3 @@ def _parts(layer: nn.Module) -> tuple[nn.Conv2d, nn.BatchNorm2d]:
     conv, norm, _ = layer.children()
     assert isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
     return conv, norm
-
-
-def _planes(logits: Result) -> Logits:
-    """From pixels to planes; several times sooner than by torch."""
-    batch, classes, height, width = logits.shape
-    pixels = logits.permute(0, 2, 3, 1).reshape(batch, height * width, classes).numpy()
-    planes = [torch.from_numpy(cv2.transpose(image)) for image in pixels]
-    together = planes[0] if batch == 1 else torch.stack(planes)
-    return together.view(batch, classes, height, width)

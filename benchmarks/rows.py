@@ -1,0 +1,145 @@
+"""Rows of a benchmark: each a process of its own, pinned; they take turns, one piece of work each.
+
+So a busy neighbour meets them all, and no row profits from memory that another one left warm.
+"""
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+TUNABLES = (
+    "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=4294967296:"
+    "glibc.malloc.trim_threshold=8589934592:glibc.malloc.top_pad=268435456"
+)
+"""What a user of smp may tell the allocator; rows whose name says "tuned" run with it."""
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+Work = Callable[[], Any]
+Turn = dict[str, Any]
+
+
+def arguments(description: str, names: tuple[str, ...]) -> argparse.ArgumentParser:
+    """Give what every benchmark of rows takes."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    parser.add_argument("--encoder", default="b0", help="b0 to b7")
+    parser.add_argument("--classes", type=int, default=19)
+    parser.add_argument("--rounds", type=int, default=11)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--row", choices=names, help=argparse.SUPPRESS)
+    parser.add_argument("--weights", type=Path, help=argparse.SUPPRESS)
+    return parser
+
+
+class Rows:
+    """The processes; each is this very script, told which row it is."""
+
+    def __init__(self, names: tuple[str, ...], weights: Path, threads: int) -> None:
+        self._processes = {name: _start(name, weights, threads) for name in names}
+
+    def turn(self) -> Turn:
+        """Let each row do its work once, one after the other, and tell what it took."""
+        return {name: _ask(process) for name, process in self._processes.items()}
+
+    def end(self) -> None:
+        """Let them go."""
+        for process in self._processes.values():
+            process.communicate("")
+
+
+def _start(name: str, weights: Path, threads: int) -> subprocess.Popen[str]:
+    places = ",".join(f"{{{core}}}" for core in range(threads))
+    pins = {"OMP_NUM_THREADS": str(threads), "OMP_PROC_BIND": "close", "OMP_PLACES": places}
+    environment = {**os.environ, **pins}
+    if "tuned" in name:
+        environment["GLIBC_TUNABLES"] = TUNABLES
+    words = [sys.executable, *sys.argv, "--row", name, "--weights", str(weights)]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(words, stdin=pipe, stdout=pipe, text=True, env=environment)
+
+
+def _ask(process: subprocess.Popen[str]) -> Turn:
+    assert process.stdin is not None and process.stdout is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
+    answer = process.stdout.readline()
+    if not answer:
+        raise SystemExit(f"a row ended: {process.args}")
+    return json.loads(answer)
+
+
+def serve(args: argparse.Namespace, work: Work, peak: Callable[[], int], clock: bool) -> None:
+    """Do the row's work once for each line of the input, and tell what it took.
+
+    The first result is kept beside the weights, to be compared. Times are by the `clock`, or of
+    the processor.
+    """
+    base = peak()
+    for number, _ in enumerate(sys.stdin):
+        wall, cpu = time.perf_counter(), time.process_time()
+        result = work()
+        cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+        if number == 0:
+            if isinstance(result, torch.Tensor) and result.is_floating_point():
+                result = result.float().cpu()
+            np.save(args.weights.parent / f"{args.row}.npy", np.asarray(result))
+        taken = wall if clock else cpu
+        answer = {"seconds": taken, "peak_mb": peak(), "base_mb": base}
+        print(json.dumps(answer), flush=True)
+
+
+def resident() -> int:
+    """Most MB that the process has held so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+
+def unet(args: argparse.Namespace) -> torch.nn.Module:
+    """Build smp's network with the same fresh weights every time."""
+    import segmentation_models_pytorch as smp
+
+    torch.manual_seed(0)
+    return smp.Unet(f"efficientnet-{args.encoder}", encoder_weights=None, classes=args.classes)
+
+
+def result(rounds: list[Turn], pairs: dict[str, tuple[str, str]], **facts: Any) -> dict[str, Any]:
+    """Sum up the rounds: ratios as median, least and most of those within a round."""
+    ratios: dict[str, Any] = {}
+    for title, (theirs, ours) in pairs.items():
+        found = [turn[theirs]["seconds"] / turn[ours]["seconds"] for turn in rounds]
+        ratios[title] = [round(f(found), 2) for f in (statistics.median, min, max)]
+    rows = {
+        name: {
+            "median_s": round(statistics.median(turn[name]["seconds"] for turn in rounds), 4),
+            "least_s": round(min(turn[name]["seconds"] for turn in rounds), 4),
+            "peak_mb": rounds[-1][name]["peak_mb"],
+            "extra_mb": rounds[-1][name]["peak_mb"] - rounds[-1][name]["base_mb"],
+        }
+        for name in rounds[0]
+    }
+    return {**facts, "rounds": len(rounds), "ratios": ratios, "rows": rows}
+
+
+def table(result: dict[str, Any]) -> str:
+    """The same for the eye."""
+    lines = [f"{'row':18} {'median s':>9} {'least s':>9} {'peak MB':>8} {'extra MB':>9}"]
+    for name, row in result["rows"].items():
+        lines.append(
+            f"{name:18} {row['median_s']:9.3f} {row['least_s']:9.3f} {row['peak_mb']:8} "
+            f"{row['extra_mb']:9}"
+        )
+    lines.append("")
+    for title, (median, least, most) in result["ratios"].items():
+        lines.append(f"{title:46} {median:6.2f} x ({least:.2f} to {most:.2f})")
+    return "\n".join(lines)
