@@ -9,6 +9,7 @@ import torch
 from effunet.data.dataset import Dataset, Sample
 from effunet.evaluation.evaluate import evaluate
 from effunet.labels import LabelClass, LabelMap
+from effunet.model.decoders.plan import DecoderPlan
 from effunet.model.encoder import Numerics
 from effunet.model.network import EffUNet, NetworkPlan
 from effunet.model.scaling import Plan, Stage
@@ -48,7 +49,7 @@ def tiny_segmenter(
         encoder=PLAN,
         classes=len(labels),
         channels=channels,
-        widths=(16, 12, 8, 8, 8),
+        decoder=DecoderPlan("unet", (16, 12, 8, 8, 8)),
         numerics=Numerics.for_channels(channels),
     )
     network = EffUNet.from_plan(plan)

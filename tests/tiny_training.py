@@ -12,7 +12,7 @@ from effunet.training.output import record
 from effunet.training.output.progress import Watch
 
 WORDS = (
-    *("encoder=phi", "encoder.phi=-4", "decoder.widths=[16,8,8,8,8]", "augment=light"),
+    *("encoder=phi", "encoder.phi=-4", "decoder.widths=[16,8,8]", "augment=light"),
     *("dataset=folder", "dataset.crop=[32,32]", "batch_size=2", "num_workers=0"),
 )
 """Small, and with drop_path and augmentation, so that a draw out of order would show."""

@@ -11,6 +11,8 @@ from effunet import artifact
 from effunet.calibration import Calibration
 from effunet.commands.terminal import console, count, shown
 from effunet.errors import ModelError
+from effunet.model import facts as plain
+from effunet.model.decoders.plan import DecoderPlan
 
 
 def run(arguments: Namespace) -> int:
@@ -84,10 +86,10 @@ def _network(network: dict[str, Any]) -> Iterator[Text]:
     encoder = network["encoder"]
     stages = len(encoder["stages"])
     blocks = sum(stage["repeats"] for stage in encoder["stages"])
-    widths = "-".join(map(str, network["widths"]))
     yield _line("encoder", f"EfficientNet {encoder['name']}: {stages} stages, {blocks} blocks")
     skip = {"smp": "stem, reduction 16 as smp's B0"}.get(network["skip"], network["skip"])
-    yield _line("decoder", f"{network['decoder']} {widths}, finest skip from {skip}")
+    decoder = plain.read(DecoderPlan, network["decoder"], "decoder").title
+    yield _line("decoder", f"{decoder}, finest skip from {skip}")
 
 
 def _line(name: str, value: str) -> Text:

@@ -11,9 +11,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from effunet.model.decoders.plan import UNET_WIDTHS
 from effunet.tensors import Feature, Pyramid, Result
-
-UNET_WIDTHS = (256, 128, 64, 32, 16)
 
 
 class DecoderStep(nn.Module):

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from effunet.errors import ModelError, UsageError
 from effunet.model import pretrained
+from effunet.model.decoders.plan import DecoderPlan
 from effunet.model.encoder import EfficientNet, Numerics
 from effunet.model.network import EffUNet
 from effunet.model.pretrained.dialects import LUKEMELAS, TIMM, UNUSED_LEAF, few, variant_of
@@ -105,7 +106,7 @@ def network_of(
 
     logits = len(rest[f"{HEAD}weight"])
     try:
-        network = EffUNet(encoder, max(logits, 2), widths)
+        network = EffUNet(encoder, max(logits, 2), DecoderPlan("unet", widths))
     except ValueError as fault:
         raise ModelError(f"{source}: {fault}") from fault
     _fill(network, _with_two_classes(rest) if logits == 1 else rest, source)
@@ -140,7 +141,7 @@ def _alone(contents: Contents) -> Contents:
     return replace(contents, tensors=tensors)
 
 
-def _widths(rest: Tensors, source: str) -> list[int]:
+def _widths(rest: Tensors, source: str) -> tuple[int, ...]:
     """Widths of the decoder's steps; five, or it is another decoder."""
     steps = {name.split(".")[2] for name in rest if name.startswith("decoder.blocks.")}
     if len(steps) != STEPS or f"{HEAD}weight" not in rest:
@@ -150,7 +151,8 @@ def _widths(rest: Tensors, source: str) -> list[int]:
             f"only a Unet of encoder_depth={STEPS} with its head becomes an EffUNet"
         )
     last = [rest.get(f"decoder.blocks.{step}.conv2.0.weight") for step in range(STEPS)]
-    return [1 if weight is None else len(weight) for weight in last]  # _fill lists what is missing
+    # _fill lists what is missing.
+    return tuple(1 if weight is None else len(weight) for weight in last)
 
 
 def _with_two_classes(rest: Tensors) -> Tensors:
@@ -203,7 +205,7 @@ def _prove(network: EffUNet, tensors: Tensors, encoder: str, what: str) -> None:
                 encoder_weights=None,
                 in_channels=plan.channels,
                 classes=logits,
-                decoder_channels=plan.widths,
+                decoder_channels=plan.decoder.widths,
             )
         except KeyError as fault:
             raise ModelError(

@@ -1,18 +1,21 @@
 """EffUNet: raw images of any size in, logits at the images' own size out.
 
-image --> normalise --> pad to a multiple of 32 --> encoder --> decoder --> head --> crop back
+image --> normalise --> pad to a multiple of 32 --> encoder --> decoder --> head --> enlarge where
+the decoder ends at a coarser reduction --> crop back
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from effunet.errors import ModelError
 from effunet.model import facts, raw
-from effunet.model.decoder import UNET_WIDTHS, UNetDecoder
+from effunet.model.decoder import UNetDecoder
+from effunet.model.decoders.efficient import EfficientDecoder
+from effunet.model.decoders.plan import DecoderName, DecoderPlan, decoder_plan
 from effunet.model.encoder import EfficientNet, Numerics
 from effunet.model.facts import check_range
 from effunet.model.scaling import WIDEST, Plan, Skip
@@ -26,20 +29,15 @@ class NetworkPlan:
     """Every fact that decides an EffUNet but its weights; plain JSON in a segmenter file."""
 
     encoder: Plan
+    decoder: DecoderPlan
     classes: int
     channels: int = 3
-    decoder: Literal["unet"] = "unet"
-    widths: tuple[int, ...] = UNET_WIDTHS  # of the decoder's steps, coarsest first
     skip: Skip = "stem"
     numerics: Numerics = field(default_factory=Numerics)  # fits 3 channels; see for_channels
 
     def __post_init__(self) -> None:
         check_range("classes", self.classes, 1, MOST_CLASSES)
         check_range("channels", self.channels, 1, WIDEST)
-        if len(self.widths) != len(UNET_WIDTHS):
-            raise ValueError(f"widths must be {len(UNET_WIDTHS)} numbers, got {self.widths}")
-        for width in self.widths:
-            check_range("widths", width, 1, WIDEST)
         self.numerics.check_channels(self.channels)
 
     @property
@@ -76,7 +74,7 @@ class NetworkPlan:
 
 
 class EffUNet(nn.Module):
-    """EfficientNet encoder, U-Net decoder, 3x3 head; normalisation and padding are part of it.
+    """EfficientNet encoder, a decoder, a head; normalisation and padding are part of it.
 
     Takes raw images, uint8 or float in the same range 0..255. In training, batch norm needs more
     than one value a channel: a batch of one image must be larger than `reduction` on a side.
@@ -87,25 +85,34 @@ class EffUNet(nn.Module):
     std: Tensor
 
     def __init__(
-        self, encoder: EfficientNet, classes: int, decoder: Literal["unet"] | Sequence[int] = "unet"
+        self,
+        encoder: EfficientNet,
+        classes: int,
+        decoder: DecoderName | DecoderPlan = "efficient",
     ) -> None:
+        """Join them; a decoder by its name is the one that suits the encoder's scale."""
         super().__init__()
         if encoder.classifier is not None:
             raise ValueError(
                 "the encoder's classifier would never be used: build it with classifier=False"
             )
-        widths = UNET_WIDTHS if decoder == "unet" else tuple(decoder)
+        if not isinstance(decoder, DecoderPlan):
+            decoder = decoder_plan(decoder, encoder.plan)
         self.plan = NetworkPlan(
             encoder=encoder.plan,
+            decoder=decoder,
             classes=classes,
             channels=encoder.channels,
-            widths=widths,
             skip=encoder.skip,
             numerics=encoder.numerics,
         )
         self.encoder = encoder
-        self.decoder = UNetDecoder(encoder.widths, widths)
-        self.head = nn.Conv2d(widths[-1], classes, 3, padding=1)
+        if decoder.name == "unet":
+            self.decoder = UNetDecoder(encoder.widths, decoder.widths)
+            self.head = nn.Conv2d(decoder.widths[-1], classes, 3, padding=1)
+        else:
+            self.decoder = EfficientDecoder(encoder.widths, decoder)
+            self.head = nn.Conv2d(decoder.widths[-1], classes, 1)
         nn.init.xavier_uniform_(self.head.weight)
         nn.init.zeros_(self.head.get_parameter("bias"))
         # Not among the weights: the plan says them, and two homes could disagree.
@@ -126,13 +133,15 @@ class EffUNet(nn.Module):
             checkpointing=checkpointing,
             skip=plan.skip,
         )
-        return cls(encoder, plan.classes, plan.widths)
+        return cls(encoder, plan.classes, plan.decoder)
 
     def forward(self, image: Image) -> Logits:
         """Score every pixel; any height and width from 1 up."""
         height, width = image.shape[-2:]
-        pyramid = self.encoder.features(self.normalise(image))
-        logits = self.head(self.decoder(pyramid))
+        normalised = self.normalise(image)
+        logits = self.head(self.decoder(self.encoder.features(normalised)))
+        if logits.shape[-2:] != normalised.shape[-2:]:
+            logits = F.interpolate(logits, size=normalised.shape[-2:], mode="bilinear")
         return logits[..., :height, :width]
 
     def normalise(self, image: Image) -> Float[Tensor, "B C h w"]:

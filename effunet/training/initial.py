@@ -87,7 +87,8 @@ def described(plan: AnyPlan) -> dict[str, Any]:
     name, phi = _encoder_keys(plan.encoder)
     return found | {
         "encoder.name": name, "encoder.phi": phi, "encoder.skip": plan.skip,
-        "decoder.widths": list(plan.widths),
+        "decoder.name": plan.decoder.name, "decoder.widths": list(plan.decoder.widths),
+        "decoder.repeats": list(plan.decoder.repeats) or None,
     }  # fmt: skip
 
 

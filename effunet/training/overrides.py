@@ -174,7 +174,7 @@ def _check_init(overrides: Sequence[Override]) -> None:
     if "init_from" not in [override.key_or_group for override in overrides]:
         return
     for override in overrides:
-        if override.key_or_group.startswith("decoder."):
+        if override.key_or_group.split(".")[0] == "decoder":
             raise UsageError(
                 f"init_from brings the decoder of its segmenter along: leave out"
                 f" {override.input_line}"

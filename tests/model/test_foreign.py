@@ -17,6 +17,7 @@ from effunet.errors import ModelError, UsageError
 from effunet.model import kinds, pretrained
 from effunet.model.architectures import ARCHITECTURES, TWINS
 from effunet.model.blocks import MBConv
+from effunet.model.decoders.plan import DecoderPlan
 from effunet.model.encoder import EfficientNet, Numerics
 from effunet.model.foreign import SmpNetwork, SmpPlan
 from effunet.model.network import EffUNet, NetworkPlan
@@ -113,7 +114,7 @@ def test_four_channels_flow_through() -> None:
 def test_macs_are_those_of_the_padded_image_in_smps_network() -> None:
     ours = network("Unet", TWINS["b0"])
     # smp's Unet takes the reduction-2 feature behind the first stage, as skip=stage1 does.
-    own = EffUNet(EfficientNet("b0", skip="stage1"), classes=3)
+    own = EffUNet(EfficientNet("b0", skip="stage1"), classes=3, decoder="unet")
     assert ours.macs(64, 96) == ours.macs(33, 65) == own.macs(64, 96)
     assert ours.training and not next(ours.parameters()).is_meta
 
@@ -208,7 +209,7 @@ def test_a_plan_survives_json_and_its_classes_shape_the_head_alone(architecture:
 
 
 def test_our_own_plan_is_still_our_own() -> None:
-    plan = NetworkPlan(published("b0"), classes=3)
+    plan = NetworkPlan(published("b0"), DecoderPlan("unet", (8, 8, 8, 8, 8)), classes=3)
     assert "kind" not in plan.to_plain()
     assert kinds.plan_of(plan.to_plain()) == plan
 

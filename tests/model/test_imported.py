@@ -79,7 +79,7 @@ def test_other_widths_channels_and_normalisation_come_along() -> None:
     theirs = unet("efficientnet-b0", decoder_channels=(64, 32, 16, 16, 8), in_channels=4)
     mean, std = (0.1, 0.2, 0.3, 0.4), (0.5, 0.6, 0.7, 0.8)
     ours, _ = network_of(contents(theirs, "model."), mean=mean, std=std)
-    assert ours.plan.widths == (64, 32, 16, 16, 8) and ours.plan.channels == 4
+    assert ours.plan.decoder.widths == (64, 32, 16, 16, 8) and ours.plan.channels == 4
     image = torch.randint(0, 256, (1, 4, 64, 64), dtype=torch.uint8)
     assert_equal(ours(image), logits(theirs, image, mean, std))
     with pytest.raises(UsageError, match="mean has 3 numbers for images of 4 channels"):

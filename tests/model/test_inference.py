@@ -7,19 +7,35 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from effunet.model.decoders.plan import DecoderPlan
 from effunet.model.encoder import EfficientNet, Numerics
 from effunet.model.inference import InferenceForm, Latest, folded, rows
 from effunet.model.network import EffUNet
 from effunet.model.scaling import compound
 
-NARROW = (24, 16, 12, 8, 6)
+NARROW = DecoderPlan("unet", (24, 16, 12, 8, 6))
+DECODERS = {
+    "unet": NARROW,
+    "efficient": DecoderPlan("efficient", (24, 16, 12), (2, 1, 1)),
+    "efficient, to reduction 2": DecoderPlan("efficient", (16, 12, 12, 8), (1, 1, 1, 2)),
+}
 TINY = compound(-12)
+
+
+chosen = {"decoder": NARROW}
+
+
+@pytest.fixture(autouse=True, params=DECODERS)
+def decoder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Each claim holds with every decoder: that of network_of()."""
+    monkeypatch.setitem(chosen, "decoder", DECODERS[request.param])
+    return request.param
 
 
 def network_of(variant: Any = TINY, classes: int = 5, **options: Any) -> EffUNet:
     """With statistics and weights of norms that are not the identity."""
     torch.manual_seed(0)
-    network = EffUNet(EfficientNet(variant, **options), classes, NARROW)
+    network = EffUNet(EfficientNet(variant, **options), classes, chosen["decoder"])
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.5, 1.5)
@@ -120,10 +136,18 @@ def test_uint8_and_the_same_values_in_any_float_give_equal_logits() -> None:
         assert torch.equal(form(image.to(dtype)), form(image))
 
 
-def test_the_strips_cover_the_image_once_from_top_to_bottom(strips: None) -> None:
+def test_the_strips_cover_the_image_once_from_top_to_bottom(strips: None, decoder: str) -> None:
     form, image = InferenceForm(network_of()), photo(1, 3, 100, 50)
     parts = list(form.strips(image))
-    assert [part.shape[2] for part in parts] == [16] * 6 + [4]
+    heights = [part.shape[2] for part in parts]
+    assert (
+        heights
+        == {
+            "unet": [16] * 6 + [4],
+            "efficient": [4] * 25,
+            "efficient, to reduction 2": [2] * 50,
+        }[decoder]
+    )
     assert all(part.is_contiguous() for part in parts[:-1])
     assert torch.equal(torch.cat(parts, 2), form(image))
 
@@ -210,7 +234,7 @@ class Planes(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(width, NARROW[-1], 1)
+        self.conv = nn.Conv2d(width, chosen["decoder"].widths[-1], 1)
 
     def forward(self, pyramid: tuple[Tensor, ...]) -> Tensor:
         return nn.functional.interpolate(self.conv(pyramid[0]), scale_factor=2.0)

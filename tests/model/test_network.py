@@ -8,26 +8,30 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from effunet.errors import ModelError
+from effunet.model.decoders.plan import DecoderPlan, decoder_plan
 from effunet.model.encoder import EfficientNet, Numerics
 from effunet.model.network import EffUNet, NetworkPlan
 from effunet.model.scaling import compound, published
 
 TINY = compound(-12)
-NARROW = (16, 8, 8, 4, 4)
+NARROW = DecoderPlan("unet", (16, 8, 8, 4, 4))
+CHEAP = DecoderPlan("efficient", (16, 12, 8), (2, 1, 1))
+DECODERS = pytest.mark.parametrize("decoder", [NARROW, CHEAP], ids=["unet", "efficient"])
 
 
-def tiny(**options: Any) -> EffUNet:
+def tiny(decoder: DecoderPlan = CHEAP, **options: Any) -> EffUNet:
     torch.manual_seed(0)
-    return EffUNet(EfficientNet(TINY, **options), classes=3, decoder=NARROW)
+    return EffUNet(EfficientNet(TINY, **options), classes=3, decoder=decoder)
 
 
 def photo(*size: int) -> torch.Tensor:
     return torch.randint(0, 256, size, dtype=torch.uint8)
 
 
-def test_logits_have_the_images_own_size_for_every_size() -> None:
+@DECODERS
+def test_logits_have_the_images_own_size_for_every_size(decoder: DecoderPlan) -> None:
     """Each height and each width from 1 to 70, and pairs of 33 to 70 by sample."""
-    network = tiny().to("meta").eval()
+    network = tiny(decoder).to("meta").eval()
     draw = random.Random(0)
     sizes = [(height, 1 + 37 * height % 70) for height in range(1, 71)]  # 37 and 70 are coprime
     sizes += [(draw.randint(33, 70), draw.randint(33, 70)) for _ in range(40)]
@@ -38,8 +42,9 @@ def test_logits_have_the_images_own_size_for_every_size() -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (33, 1), (31, 33), (64, 32)])
-def test_padding_continues_the_border(size: tuple[int, int]) -> None:
-    network = tiny().eval()
+@DECODERS
+def test_padding_continues_the_border(size: tuple[int, int], decoder: DecoderPlan) -> None:
+    network = tiny(decoder).eval()
     image = photo(1, 3, *size)
     rows = torch.arange(-(-size[0] // 32) * 32).clamp(max=size[0] - 1)
     columns = torch.arange(-(-size[1] // 32) * 32).clamp(max=size[1] - 1)
@@ -72,21 +77,23 @@ def test_other_channels_are_brought_from_0_255_to_minus_2_to_2() -> None:
 
 
 @pytest.mark.parametrize("skip", ["stem", "stage1"])
-def test_every_parameter_gets_a_gradient(skip: str) -> None:
-    network = tiny(drop_path=0, skip=skip)
+@DECODERS
+def test_every_parameter_gets_a_gradient(skip: str, decoder: DecoderPlan) -> None:
+    network = tiny(decoder, drop_path=0, skip=skip)
     network(photo(2, 3, 64, 64)).sum().backward()
     assert [name for name, weight in network.named_parameters() if weight.grad is None] == []
 
 
-def test_channels_last_goes_through_to_the_logits() -> None:
-    network = tiny().eval().to(memory_format=torch.channels_last)
+@DECODERS
+def test_channels_last_goes_through_to_the_logits(decoder: DecoderPlan) -> None:
+    network = tiny(decoder).eval().to(memory_format=torch.channels_last)
     logits = network(photo(2, 3, 40, 40).to(memory_format=torch.channels_last))
     assert logits.stride(1) == 1
 
 
 def test_macs_are_those_of_unet_without_its_unused_head() -> None:
     """12.51 G for B0 at 512 x 512 and 19 classes."""
-    network = EffUNet(EfficientNet("b0"), classes=19)
+    network = EffUNet(EfficientNet("b0"), classes=19, decoder="unet")
     with torch.device("meta"):
         peer = smp.Unet("efficientnet-b0", encoder_weights=None, classes=19).eval()
         image = torch.empty(1, 3, 512, 512)
@@ -104,9 +111,9 @@ def test_macs_count_the_padding_and_leave_the_network_as_it_is() -> None:
 
 
 PLANS = [
-    NetworkPlan(published("b3"), classes=19),
-    NetworkPlan(compound(-1.5), classes=2, skip="stage1", widths=NARROW),
-    NetworkPlan(TINY, 5, channels=4, numerics=Numerics("symmetric", 1e-5, (0.5,), (0.25,))),
+    NetworkPlan(published("b3"), decoder_plan("efficient", published("b3")), classes=19),
+    NetworkPlan(compound(-1.5), NARROW, classes=2, skip="stage1"),
+    NetworkPlan(TINY, CHEAP, 5, channels=4, numerics=Numerics("symmetric", 1e-5, (0.5,), (0.25,))),
 ]
 
 
@@ -131,12 +138,12 @@ def test_no_fact_of_the_plan_is_stored_among_the_weights() -> None:
 
 def edited(path: str, value: object) -> dict[str, Any]:
     """A plain plan with one value replaced; `path` is keys and indices joined by dots."""
-    plain = NetworkPlan(published("b0"), classes=3).to_plain()
+    plain = NetworkPlan(published("b0"), NARROW, classes=3).to_plain()
     *parents, last = path.split(".")
     place: Any = plain
     for key in parents:
         place = place[int(key) if key.isdigit() else key]
-    place[last] = value
+    place[int(last) if last.isdigit() else last] = value
     return plain
 
 
@@ -150,9 +157,16 @@ def edited(path: str, value: object) -> dict[str, Any]:
         (edited("classes", 256), "classes must lie in .*, got 256"),
         (edited("classes", True), "network.classes must be a whole number, got True"),
         (edited("channels", "3"), "network.channels must be a whole number, got '3'"),
-        (edited("decoder", "fpn"), "network.decoder must be 'unet', got 'fpn'"),
-        (edited("widths", [8, 8]), r"widths must be 5 numbers, got \(8, 8\)"),
-        (edited("widths", 8), "widths must be a list, got 8"),
+        (edited("decoder", "fpn"), "network.decoder must be a mapping, got 'fpn'"),
+        (
+            edited("decoder.name", "fpn"),
+            "network.decoder.name must be 'efficient' or 'unet', got 'fpn'",
+        ),
+        (edited("decoder.widths", [8, 8]), r"decoder unet takes 5 widths .*, got \(8, 8\)"),
+        (edited("decoder.widths", 8), "decoder.widths must be a list, got 8"),
+        (edited("decoder.widths.0", 0), "decoder.widths must lie in .*, got 0"),
+        (edited("decoder.repeats", [1]), r"no repeats, got .* \(1,\)"),
+        (edited("decoder.name", "efficient"), "decoder efficient takes 1 to 4 widths"),
         (edited("skip", ["stem"]), r"skip must be 'stem' or 'stage1' or 'smp', got \['stem'\]"),
         (edited("encoder.name", 3), "network.encoder.name must be a text, got 3"),
         (edited("encoder.dropout", float("nan")), "dropout must lie in .*, got nan"),

@@ -8,7 +8,7 @@ from dataset_trees import cityscapes_tree
 
 from effunet.cli import main
 
-SMALL = ("encoder=phi", "encoder.phi=-4", "decoder.widths=[16,8,8,8,8]", "dataset.crop=[32,32]")
+SMALL = ("encoder=phi", "encoder.phi=-4", "decoder.widths=[16,8,8]", "dataset.crop=[32,32]")
 
 
 @pytest.mark.parametrize("how", ["data folder", "root", "variable"])

@@ -31,7 +31,13 @@ WORDS = (
     *("dataset=folder", "augment=light", "dataset.crop=[32,32]", "batch_size=2"),
     *("num_workers=0", "max_steps=4"),
 )
-NETWORK = ("encoder=phi", "encoder.phi=-4", "encoder.skip=stage1", "decoder.widths=[16,8,8,8,8]")
+NETWORK = (
+    "encoder=phi",
+    "encoder.phi=-4",
+    "encoder.skip=stage1",
+    "decoder=unet",
+    "decoder.widths=[16,8,8,8,8]",
+)
 
 
 def train(data: str, *words: str) -> int:

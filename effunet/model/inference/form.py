@@ -1,6 +1,6 @@
 """An EffUNet for inference: the same function in fewer steps, made once from a trained network.
 
-The encoder's part is encoder.py, a decoder's a module of its own (unet.py).
+The encoder's part is encoder.py, a decoder's a module of its own (unet.py, efficient.py).
 """
 
 from collections.abc import Iterator
@@ -13,13 +13,15 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from effunet.model.decoder import UNetDecoder
+from effunet.model.decoders.efficient import EfficientDecoder
+from effunet.model.inference.efficient import FoldedEfficient
 from effunet.model.inference.encoder import folded_encoder
 from effunet.model.inference.unet import FoldedUNet
 from effunet.model.network import EffUNet
 from effunet.tensors import Image, Logits, Pyramid, Result
 
-DECODERS = {UNetDecoder: FoldedUNet}
-"""What computes the pyramid's logits, by the type of the decoder."""
+DECODERS = UNetDecoder, EfficientDecoder
+"""Decoders with a form of their own."""
 
 
 class InferenceForm(nn.Module):
@@ -31,14 +33,17 @@ class InferenceForm(nn.Module):
     mean: Tensor
 
     def __init__(self, network: EffUNet) -> None:
-        """Make it of a network whose decoder is one of DECODERS."""
+        """Make it of a network whose decoder is one of DECODERS, itself and no kind of it."""
         super().__init__()
         dtype = network.mean.dtype
         self.reduction, self.classes = network.reduction, network.plan.classes
         self.register_buffer("mean", network.mean.clone())
         self.encoder = folded_encoder(network.encoder, network.std, dtype)
-        make = DECODERS[type(network.decoder)]
-        self.decoder = make(network.decoder, network.head, network.encoder.widths[-1], dtype)
+        decoder, head = network.decoder, network.head
+        if isinstance(decoder, UNetDecoder):
+            self.decoder = FoldedUNet(decoder, head, network.encoder.widths[-1], dtype)
+        else:
+            self.decoder = FoldedEfficient(decoder, head, dtype)
         self.eval().requires_grad_(False)
 
     def forward(self, image: Image) -> Logits:
@@ -129,7 +134,10 @@ def _has_form(network: EffUNet) -> bool:
 
 
 def _to_planes(pixels: Result, planes: Logits) -> None:
-    """Write what has the classes of a pixel together as planes; several times sooner than torch."""
+    """Write as planes what may have the classes of a pixel together, several times sooner so."""
+    if pixels.stride(1) != 1:
+        planes.copy_(pixels)
+        return
     for source, target in zip(pixels, planes, strict=True):
         together = source.permute(1, 2, 0).reshape(-1, len(source))
         cv2.transpose(together.numpy(), target.view(len(source), -1).numpy())

@@ -94,9 +94,26 @@ class Encoder:
 
 @dataclass
 class Decoder:
-    """The U-Net decoder that climbs from reduction 32 to full size."""
+    """What climbs from reduction 32 towards the image's size."""
 
-    name: str = key("unet", "decoder", choices=("unet",))
-    widths: list[int] = key(
-        [256, 128, 64, 32, 16], "channels of the five steps, coarsest first", low=1, high=4096
+    name: str = key(
+        "efficient",
+        "`efficient` grows with the encoder and gives logits at reduction 4, which are enlarged"
+        " once; `unet` is that of segmentation_models_pytorch: [decoder.md](decoder.md)",
+        choices=("efficient", "unet"),
+    )
+    widths: list[int] | None = key(
+        None,
+        "channels of the levels, coarsest first: of `efficient` one to four, which end at"
+        " reduction 16, 8, 4, 2; of `unet` five, which end at 1; empty: by the encoder's scale"
+        " ([128, 96, 64] for B0), or [256, 128, 64, 32, 16]",
+        low=1,
+        high=4096,
+    )
+    repeats: list[int] | None = key(
+        None,
+        "blocks of each level of `efficient`; empty: by the encoder's depth at reductions 16 and 8,"
+        " elsewhere one",
+        low=1,
+        high=16,
     )

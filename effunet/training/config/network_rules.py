@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
+from typing import cast
 
 from effunet.errors import UsageError
 from effunet.model.architectures import ARCHITECTURES
+from effunet.model.decoders.plan import DecoderName, decoder_plan
+from effunet.model.scaling import published
 from effunet.training.config.network import Decoder, Encoder
 from effunet.training.config.schema import Config
 
@@ -36,6 +39,12 @@ def check_network(config: Config, where: str) -> None:
             f"{where}: network.reset_head goes with init_from alone: any other head is fresh anyway"
         )
     if network.name == "effunet":
+        part = config.decoder
+        widths, repeats = (tuple(n) if n is not None else None for n in (part.widths, part.repeats))
+        try:
+            decoder_plan(cast("DecoderName", part.name), published("b0"), widths, repeats)
+        except ValueError as fault:
+            raise UsageError(f"{where}: {fault}") from fault
         for name in ("architecture", "encoder"):
             if getattr(network, name) is not None:
                 raise UsageError(
@@ -59,7 +68,7 @@ def check_network(config: Config, where: str) -> None:
         )
     of_ours = "network=smp has no use for it"
     _refuse_changed(encoder, "encoder", ["skip", "checkpointing"], where, of_ours)
-    _refuse_changed(config.decoder, "decoder", ["name", "widths"], where, of_ours)
+    _refuse_changed(config.decoder, "decoder", ["name", "widths", "repeats"], where, of_ours)
     if ARCHITECTURES[network.architecture].pools and config.batch_size < 2:
         raise UsageError(
             f"{where}: a batch of 1 leaves the BatchNorm behind {network.architecture}'s global"

@@ -14,10 +14,6 @@ def check_together(config: Config, where: str) -> None:
     """Check the rules that bind several keys."""
     encoder, scale = config.encoder, config.augment.scale
     check_network(config, where)
-    if len(config.decoder.widths) != 5:
-        raise UsageError(
-            f"{where}: decoder.widths holds five numbers, one per step, got {config.decoder.widths}"
-        )
     if len(config.dataset.crop) != 2:
         raise UsageError(
             f"{where}: dataset.crop is [height, width], like [256,256], got {config.dataset.crop}"
