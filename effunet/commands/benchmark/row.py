@@ -19,7 +19,7 @@ from effunet.commands.benchmark.machine import available_memory, can_pin, usable
 from effunet.errors import EffunetError, ResourceError, told
 
 LEAST_BYTES = 100
-"""Of memory for a pixel on a CPU; B0 takes about 200, so what lacks these can only fail."""
+"""Of memory for a pixel on a CPU; B0 takes about 300, so what lacks these can only fail."""
 
 
 def main() -> None:
@@ -94,8 +94,8 @@ def check_memory(height: int, width: int, batch: int, beside: int) -> None:
     free, needed = available_memory(), LEAST_BYTES * height * width * batch * beside
     if free is not None and needed > free:
         raise ResourceError(
-            f"{batch} x {height} x {width} pixels take {needed / 1e9:.0f} GB at the least"
-            f"{f' for {beside} models' if beside > 1 else ''}, and {free / 1e9:.0f} GB are free: "
+            f"{height} x {width} pixels, batch {batch}, take {needed / 1e9:.3g} GB at the least"
+            f"{f' for {beside} models' if beside > 1 else ''}, and {free / 1e9:.3g} GB are free: "
             "use a smaller --size or --batch"
         )
 

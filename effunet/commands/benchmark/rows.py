@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from typing import Any
+from typing import IO, Any
 
 from effunet.commands.benchmark.machine import pins
 from effunet.errors import EffunetError, ResourceError
@@ -25,19 +25,25 @@ FOREIGN = ("GOMP_CPU_AFFINITY", "KMP_AFFINITY", "OMP_THREAD_LIMIT")
 class Row:
     """One process; `facts` is its first answer, each `round` a further one."""
 
-    def __init__(self, request: Request, debug: bool) -> None:
-        self._request, self._debug = request, debug
+    def __init__(self, request: Request, errors: IO[bytes], debug: bool) -> None:
+        """Start it.
+
+        Args:
+            request: what it is to load.
+            errors: a file for what it says on standard error.
+            debug: at a fault, show that.
+        """
+        self._request, self._errors, self._debug = request, errors, debug
         kept = {name: value for name, value in os.environ.items() if name not in FOREIGN}
         # The modules that this process would find, and not those of the folder that it stands in.
         path = os.pathsep.join(place or os.curdir for place in sys.path)
         words = [sys.executable, "-P", "-m", "effunet.commands.benchmark.row"]
-        self._errors = tempfile.TemporaryFile()
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(
             words,
             stdin=pipe,
             stdout=pipe,
-            stderr=self._errors,
+            stderr=errors,
             encoding="utf-8",
             env={**kept, **pins(request["cores"]), "PYTHONPATH": path},
         )
@@ -55,9 +61,7 @@ class Row:
     def kill(self) -> None:
         """End the process, and wait for its end."""
         self._process.kill()
-        with suppress(BrokenPipeError):  # what it was asked last, and never read
-            self._process.communicate()
-        self._errors.close()
+        self._process.communicate()
 
     def _ask(self, line: str) -> None:
         assert self._process.stdin is not None
@@ -109,6 +113,7 @@ def started(requests: Sequence[Request], debug: bool = False) -> Generator[list[
     with ExitStack() as stack:
         rows: list[Row] = []
         for request in requests:
-            rows.append(Row(request, debug))
+            errors = stack.enter_context(tempfile.TemporaryFile())
+            rows.append(Row(request, errors, debug))
             stack.callback(rows[-1].kill)
         yield rows
