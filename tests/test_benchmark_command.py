@@ -101,11 +101,11 @@ def test_numbers_follow_from_the_times_of_the_rounds(result: dict[str, Any]):
     for first, second in (size["models"] for size in result["sizes"]):
         assert list(first["works"]) == list(second["works"]) == ["mask", "network"]
         for work, facts in second["works"].items():
-            times = facts["seconds"]
+            times = facts["rounds_s"]
             assert len(times) == 3 and min(times) > 0
-            assert facts["latency"] == vars(spread(times))
+            assert facts["latency_s"] == vars(spread(times))
             assert facts["images_per_second"] == 1 / spread(times).median
-            ratios = speeds(first["works"][work]["seconds"], times)
+            ratios = speeds(first["works"][work]["rounds_s"], times)
             assert facts["speed"] == vars(spread(ratios))
             assert first["works"][work]["speed"] is None
 
@@ -118,8 +118,8 @@ def test_a_model_has_its_own_process_pinned_to_the_cores_that_are_told(result: d
         assert (model["threads"], model["cores"]) == (1, cores)
         memory = model["memory"]
         assert memory["of"] == "process"
-        assert 0 < memory["loaded"] <= memory["peak"]
-        assert memory["above_loaded"] == memory["peak"] - memory["loaded"]
+        assert 0 < memory["loaded_bytes"] <= memory["peak_bytes"]
+        assert memory["above_bytes"] == memory["peak_bytes"] - memory["loaded_bytes"]
 
 
 def test_people_read_a_table_of_the_size_that_it_was_trained_at(
@@ -141,7 +141,7 @@ def test_a_batch_is_the_networks_alone(home: Path, capsys: pytest.CaptureFixture
     (model,) = models(json.loads(capsys.readouterr().out))
     ((name, facts),) = model["works"].items()
     assert name == "network"
-    assert facts["images_per_second"] == 3 / facts["latency"]["median"]
+    assert facts["images_per_second"] == 3 / facts["latency_s"]["median"]
     assert model["macs"] == tiny_segmenter().network.macs(32, 32)  # of one image
 
 

@@ -163,16 +163,16 @@ def _of_size(
                 "cores": facts[place]["cores"],
                 "memory": {
                     "of": "gpu" if facts[place]["device"] == "cuda" else "process",
-                    "loaded": last["loaded"],
-                    "peak": last["peak"],
-                    "above_loaded": max(0, last["peak"] - last["loaded"]) if known else None,
+                    "loaded_bytes": last["loaded"],
+                    "peak_bytes": last["peak"],
+                    "above_bytes": max(0, last["peak"] - last["loaded"]) if known else None,
                 },
                 "works": {
                     work: {
-                        "latency": asdict(found := spread(times)),
+                        "latency_s": asdict(found := spread(times)),
                         "images_per_second": arguments.batch / found.median,
                         "speed": asdict(spread(speeds(first[work], times))) if place else None,
-                        "seconds": times,
+                        "rounds_s": times,
                     }
                     for work, times in seconds.items()
                 },

@@ -77,9 +77,9 @@ def _times(block: Facts, *, plain: bool) -> Table:
     for model in block["models"]:
         name = shown(model["name"])
         for work, facts in model["works"].items():
-            latency = facts["latency"]
+            latency = facts["latency_s"]
             cells = [milliseconds(latency[key]) for key in ("median", "p05", "p95", "least")] + [
-                f"{facts['images_per_second']:.4g}"
+                three_digits(facts["images_per_second"])
             ]
             if several:
                 cells.append(_speed(facts["speed"]))
@@ -99,7 +99,7 @@ def _costs(block: Facts, *, plain: bool) -> Table:
         memory = model["memory"]
         table.add_row(
             Text(shown(model["name"])),
-            *(megabytes(memory[key]) for key in ("peak", "loaded", "above_loaded")),
+            *(megabytes(memory[f"{key}_bytes"]) for key in ("peak", "loaded", "above")),
             f"{model['macs'] / 1e9:.3g}",
             count(model["parameters"]),
             f"{model['bytes'] / 1e6:.1f}",
@@ -109,9 +109,13 @@ def _costs(block: Facts, *, plain: bool) -> Table:
 
 
 def milliseconds(seconds: float) -> str:
-    """Seconds as milliseconds of three digits or more: 1.23, 12.3, 123, 1234."""
-    found = 1000 * seconds
-    return f"{found:.{max(0, 3 - len(str(int(found))))}f}"
+    """Seconds as milliseconds."""
+    return three_digits(1000 * seconds)
+
+
+def three_digits(number: float) -> str:
+    """With three digits or more: 1.23, 12.3, 123, 1234; below 1 with two decimals."""
+    return f"{number:.{max(0, 3 - len(str(int(number))))}f}"
 
 
 def megabytes(size: int | None) -> str:
