@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from effunet import processes
-from effunet.commands import data, evaluate
+from effunet.commands import benchmark, data, evaluate
 from effunet.commands.layouts import LAYOUTS
 from effunet.commands.words import add_debug, add_inference, add_model
 from effunet.errors import told
@@ -97,6 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_parser(commands)
     _add_predict(commands)
     _add_info(commands)
+    benchmark.add_parser(commands)
     _add_import(commands)
     data.add_parser(commands, add_debug)
     return parser

@@ -28,6 +28,7 @@ from effunet.model.inference import Latest
 from effunet.model.kinds import Network
 from effunet.model.stored import derived, described
 from effunet.prediction import Picture, Prediction, as_array
+from effunet.tensors import Image, Logits
 
 
 class Segmenter:
@@ -134,21 +135,31 @@ class Segmenter:
     def strips(
         self, image: UInt8[ndarray, "H W C"]
     ) -> Iterator[tuple[int, Float[Tensor, "K h W"]]]:
-        """Probabilities from top to bottom, as (first row, strip); the one way to the network.
+        """Probabilities from top to bottom, as (first row, strip), of `logits`.
 
-        With the temperature of the calibration: softmax(logits / temperature). On a CPU, our own
-        network computes through its inference form (`effunet.model.inference`).
+        With the temperature of the calibration: softmax(logits / temperature).
         """
-        self.network.eval()
         # A copy, for torch takes no mirrored view and warns of a read-only one (from Pillow, say).
         pixels = torch.from_numpy(np.array(image, order="C")).to(self.device)
         # As a batch before its axes are turned: only so torch sees channels_last memory, in which
         # the training validates, and computes the same bits (and does it faster).
         batch = pixels.view(1, *image.shape).permute(0, 3, 1, 2)
         temperature, top = self.calibration.temperature, 0
-        for logits in self._latest.strips(self.network, batch):
+        for logits in self.logits(batch):
             yield top, probable(logits[0], temperature)
             top += logits.shape[2]
+
+    def logits(self, images: Image) -> Iterator[Logits]:
+        """Logits of a batch from top to bottom, in strips of rows; the one way to the network.
+
+        On a CPU, our own network computes through its inference form
+        (`effunet.model.inference`). No gradients flow.
+
+        Args:
+            images: raw, on the segmenter's device.
+        """
+        self.network.eval()
+        yield from self._latest.strips(self.network, images)
 
     def as_array(self, image: Picture) -> UInt8[ndarray, "H W C"]:
         """Any kind of image as the array that the network takes.

@@ -85,6 +85,7 @@ def _fails(capsys: pytest.CaptureFixture[str], code: int, says: str, *words: obj
         ["evaluate", "--help"],
         ["predict", "--help"],
         ["import", "--help"],
+        ["benchmark", "--help"],
         ["info", "MODEL"],
     ],
 )

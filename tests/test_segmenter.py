@@ -37,6 +37,16 @@ def test_a_loaded_segmenter_predicts_bit_for_bit_as_the_saved_one(tmp_path: Path
     assert not loaded.network.training
 
 
+def test_the_logits_of_a_batch_are_the_networks_own_for_each_image() -> None:
+    segmenter = tiny_segmenter()
+    segmenter.network.train()  # which no prediction leaves
+    images = torch.from_numpy(np.stack([random_image(45, 70, seed) for seed in (0, 1)]))
+    images = images.permute(0, 3, 1, 2)
+    found = torch.cat(list(segmenter.logits(images)), dim=2)
+    with torch.no_grad():
+        torch.testing.assert_close(found, segmenter.network.eval()(images), rtol=1e-4, atol=1e-4)
+
+
 def test_equal_weights_and_facts_give_equal_bytes(tmp_path: Path) -> None:
     file = saved(tmp_path, **FACTS)
     Segmenter.load(file).save(tmp_path / "again.safetensors")

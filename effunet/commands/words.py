@@ -41,6 +41,11 @@ def add_inference(parser: argparse.ArgumentParser) -> None:
         metavar="S,S,...",
         help="average over looks at these scales, like 0.75,1,1.25; scale S takes S x S the time",
     )
+    add_device(parser)
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Add where the work is done."""
     parser.add_argument(
         "--device",
         choices=("auto", "cpu", "cuda"),
