@@ -60,7 +60,8 @@ class Rows:
 
 
 def _start(name: str, weights: Path, threads: int) -> subprocess.Popen[str]:
-    places = ",".join(f"{{{core}}}" for core in range(threads))
+    cores = sorted(os.sched_getaffinity(0))[:threads]
+    places = ",".join(f"{{{core}}}" for core in cores)
     pins = {"OMP_NUM_THREADS": str(threads), "OMP_PROC_BIND": "close", "OMP_PLACES": places}
     environment = {**os.environ, **pins}
     if "tuned" in name:

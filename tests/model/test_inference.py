@@ -1,6 +1,8 @@
 """The inference form computes what the network does, however it is cut, padded and normalised."""
 
 import copy
+import pickle
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -9,7 +11,7 @@ from torch import Tensor, nn
 
 from effunet.model.decoders.plan import DecoderPlan
 from effunet.model.encoder import EfficientNet, Numerics
-from effunet.model.inference import InferenceForm, Latest, folded, rows
+from effunet.model.inference import InferenceForm, Latest, encoder, folded, rows
 from effunet.model.network import EffUNet
 from effunet.model.scaling import compound
 
@@ -246,3 +248,48 @@ def test_a_network_with_a_decoder_that_has_no_form_computes_for_itself() -> None
     (logits,) = Latest().strips(network.eval(), image)
     with torch.no_grad():
         assert torch.equal(logits, network(image))
+
+
+SIZES = ((1, 3, 64, 64), (1, 3, 45, 70), (2, 3, 64, 64), (1, 3, 64, 64))
+
+
+def test_weights_in_onednns_order_compute_what_the_plain_ones_do_for_every_size_in_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    form = InferenceForm(network_of("b0"))
+    images = [photo(*size) for size in SIZES]
+    found: list[list[Tensor]] = []
+    for heavy in (0, 2**40):
+        monkeypatch.setattr(folded, "HEAVY", heavy)
+        found.append([form(image) for image in images])
+    for ordered, plain in zip(*found, strict=True):
+        torch.testing.assert_close(ordered, plain, rtol=0, atol=1e-5 * float(plain.abs().max()))
+
+
+@pytest.mark.parametrize("cheap", [0, 2**40])
+def test_a_gate_scales_the_input_or_the_weights_of_a_projection_alike(
+    cheap: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encoder, "CHEAP", cheap)
+    assert difference(network_of().double(), photo(1, 3, 70, 45)) < 1e-12
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda form: pickle.loads(pickle.dumps(form))])
+def test_a_form_that_has_computed_can_be_copied_and_written(copied: Any) -> None:
+    form, image = InferenceForm(network_of("b0")), photo(1, 3, 64, 64)
+    assert torch.equal(form(image), copied(form)(image))
+
+
+def test_threads_with_images_of_several_sizes_share_a_form() -> None:
+    form = InferenceForm(network_of("b0"))
+    images = [photo(*size) for size in SIZES[:3]] * 3
+    alone = [form(image) for image in images]
+    with ThreadPoolExecutor(3) as pool:
+        together = list(pool.map(form, images))
+    assert all(torch.equal(one, other) for one, other in zip(alone, together, strict=True))
+
+
+@pytest.mark.parametrize("height", [1, 31, 33, 64])
+def test_whole_logits_are_the_strips_one_below_the_other(height: int, strips: None) -> None:
+    network, image, latest = network_of(), photo(2, 3, height, 50), Latest()
+    assert torch.equal(latest.logits(network, image), whole(latest, network, image))

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from copy import deepcopy
 
 import torch
+import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor, nn
 
-from effunet.model.blocks import MBConv
+from effunet.model.blocks import MBConv, SqueezeExcite
 from effunet.model.encoder import EfficientNet
 from effunet.model.inference import rows
 from effunet.model.inference.folded import of_block
@@ -29,6 +31,32 @@ def folded_encoder(encoder: EfficientNet, std: Tensor, dtype: torch.dtype) -> Ef
     return encoder
 
 
+CHEAP = 2
+"""Pixels to a projection's output up to which its input is scaled sooner than its weights are."""
+
+
+class Gate(nn.Module):
+    """SqueezeExcite.gate as the two matrices that it is."""
+
+    reduce: Tensor
+    expand: Tensor
+    reduce_bias: Tensor
+    expand_bias: Tensor
+
+    def __init__(self, squeeze: SqueezeExcite, dtype: torch.dtype) -> None:
+        super().__init__()
+        for name in ("reduce", "expand"):
+            conv = squeeze.get_submodule(name)
+            weight, bias = (conv.get_parameter(part).detach() for part in ("weight", "bias"))
+            self.register_buffer(name, weight.flatten(1).to(dtype, copy=True))
+            self.register_buffer(f"{name}_bias", bias.to(dtype, copy=True))
+
+    def forward(self, feature: Feature) -> Float[Tensor, "B D"]:
+        """A number in (0, 1) for each channel of each image."""
+        squeezed = F.linear(feature.mean((2, 3)), self.reduce, self.reduce_bias)
+        return F.linear(F.silu(squeezed), self.expand, self.expand_bias).sigmoid()
+
+
 class FoldedMBConv(nn.Module):
     """MBConv for inference."""
 
@@ -37,16 +65,16 @@ class FoldedMBConv(nn.Module):
         expand = block.expand
         self.expand = None if isinstance(expand, nn.Identity) else of_block(expand, dtype)
         self.depthwise = of_block(block.depthwise, dtype)
-        self.squeeze = deepcopy(block.squeeze)
+        self.gate = Gate(block.squeeze, dtype)
         self.project = of_block(block.project, dtype)
         self.shortcut = block.shortcut
 
     def forward(self, feature: Feature) -> Result:
         """As MBConv does."""
         inner = self._inner(feature)
-        gate = self.squeeze.gate(inner)
+        gate = self.gate(inner)[..., None, None]
         weight = None
-        if len(inner) == 1:
+        if len(inner) == 1 and inner[0, 0].numel() > CHEAP * len(self.project.bias):
             weight = self.project.weight * gate
         else:
             inner.mul_(gate)

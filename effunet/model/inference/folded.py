@@ -4,6 +4,7 @@ Exact rewrites of trained layers, made in float64. On a CPU with oneDNN they run
 operators that torch.compile uses, which never write a value twice; elsewhere through torch's own.
 """
 
+from collections.abc import Callable
 from functools import cache
 from typing import Literal
 
@@ -16,6 +17,30 @@ from effunet.model.blocks import ConvNormAct, StridedSameConv
 from effunet.tensors import Feature, Result
 
 Act = Literal["none", "relu", "swish"]  # by oneDNN's names
+
+HEAVY = 2**14
+"""Elements of a weight from which its order in memory, oneDNN's own, is kept between two calls."""
+
+
+class Packed:
+    """A weight in the order that oneDNN wants for one size of input, kept until another comes.
+
+    Else every call orders it anew, which small features with many channels wait for.
+    """
+
+    def __init__(self) -> None:
+        self._latest: tuple[object, Tensor] | None = None
+
+    def get(self, key: object, make: Callable[[], Tensor]) -> Tensor:
+        """Give what was made for this key; two threads may both make it, and then agree."""
+        latest = self._latest
+        if latest is None or latest[0] != key:
+            self._latest = latest = (key, make())
+        return latest[1]
+
+    def __reduce__(self) -> tuple[type["Packed"], tuple[()]]:
+        """A copy starts empty: torch neither copies nor writes what is in oneDNN's order."""
+        return Packed, ()
 
 
 class FoldedConv(nn.Module):
@@ -43,6 +68,7 @@ class FoldedConv(nn.Module):
         layout = torch.channels_last
         self.register_buffer("weight", weight.to(dtype, copy=True).contiguous(memory_format=layout))
         self.register_buffer("bias", bias.to(dtype, copy=True))
+        self._packed = Packed()
 
     def forward(
         self, feature: Feature, weight: Tensor | None = None, *, padded: bool = True
@@ -54,27 +80,41 @@ class FoldedConv(nn.Module):
             weight: stands in for the layer's own.
             padded: whether rows are padded; columns always are.
         """
-        weight = self.weight if weight is None else weight
         sides = [self.padding if padded else 0, self.padding]
         if _fuses(feature):
+            weight = self._ordered(feature, sides) if weight is None else weight
             return torch.ops.mkldnn._convolution_pointwise(
                 feature, weight, self.bias, sides, [self.stride] * 2, [1, 1], self.groups,
                 self.act, [], "",
             )  # fmt: skip
+        weight = self.weight if weight is None else weight
         result = F.conv2d(feature, weight, self.bias, self.stride, sides, 1, self.groups)
         return _activate(result, self.act)
 
     def onto(self, other: Result, feature: Feature, weight: Tensor | None = None) -> Result:
         """Convolve, add `other`, then activate; a stride of 1. `other` stays as it is."""
-        weight = self.weight if weight is None else weight
         if _fuses(feature):
+            sides = [self.padding] * 2
+            weight = self._ordered(feature, sides) if weight is None else weight
             unary = None if self.act == "none" else self.act
             return torch.ops.mkldnn._convolution_pointwise.binary(
-                feature, other, weight, self.bias, [self.padding] * 2, [1, 1], [1, 1], self.groups,
+                feature, other, weight, self.bias, sides, [1, 1], [1, 1], self.groups,
                 "add", 1.0, unary, [], "",
             )  # fmt: skip
+        weight = self.weight if weight is None else weight
         result = F.conv2d(feature, weight, self.bias, 1, self.padding, 1, self.groups)
         return _activate(result.add_(other), self.act)
+
+    def _ordered(self, feature: Feature, sides: list[int]) -> Tensor:
+        if self.weight.numel() < HEAVY:
+            return self.weight
+        size = list(feature.shape)
+        return self._packed.get(
+            (size, sides),
+            lambda: torch.ops.mkldnn._reorder_convolution_weight(
+                self.weight, sides, [self.stride] * 2, [1, 1], self.groups, size
+            ),
+        )
 
 
 class Doubling(nn.Module):
@@ -105,10 +145,23 @@ class Doubling(nn.Module):
                 summed[:, :, down : down + 3, right : right + 3] += flipped
         self.register_buffer("weight", summed.to(dtype))
         self.register_buffer("bias", bias.to(dtype, copy=True))
+        self._packed = Packed()
 
     def forward(self, coarse: Feature, cut: int = 0) -> Result:
         """Give the doubled rows and columns, without the first and last `cut` rows (even)."""
         sides = [1 + cut, 1]
+        if _fuses(coarse):
+            shape = (sides, [0, 0], [2, 2], [1, 1], 1)
+            size = list(coarse.shape)
+            weight = self._packed.get(
+                (size, sides),
+                lambda: torch.ops.mkldnn._reorder_convolution_transpose_weight(
+                    self.weight, *shape, size
+                ),
+            )
+            return torch.ops.mkldnn._convolution_transpose_pointwise(
+                coarse, weight, self.bias, *shape, self.act, [], ""
+            )
         result = F.conv_transpose2d(coarse, self.weight, self.bias, 2, sides)
         return _activate(result, self.act)
 
@@ -186,9 +239,16 @@ def _fused_operators_work() -> bool:
         shape = ([1, 1], [1, 1], [1, 1], 1)
         fused = torch.ops.mkldnn._convolution_pointwise
         found = fused(feature, weight, bias, *shape, "swish", [], "")
-        added = fused.binary(feature, feature, weight, bias, *shape, "add", 1.0, "relu", [], "")
+        ordered = torch.ops.mkldnn._reorder_convolution_weight(weight, *shape, [1, 4, 6, 6])
+        added = fused.binary(feature, feature, ordered, bias, *shape, "add", 1.0, "relu", [], "")
+        shape = ([1, 1], [0, 0], [2, 2], [1, 1], 1)
+        order = torch.ops.mkldnn._reorder_convolution_transpose_weight
+        ordered = order(weight, *shape, [1, 4, 6, 6])
+        transpose = torch.ops.mkldnn._convolution_transpose_pointwise
+        enlarged = transpose(feature, ordered, bias, *shape, "relu", [], "")
     except (AttributeError, RuntimeError, TypeError):
         return False
-    expected = (F.silu(plain), F.relu(plain + feature))
-    pairs = zip((found, added), expected, strict=True)
+    larger = F.conv_transpose2d(feature, weight, bias, 2, 1)
+    expected = (F.silu(plain), F.relu(plain + feature), F.relu(larger))
+    pairs = zip((found, added, enlarged), expected, strict=True)
     return all(torch.allclose(one, other, atol=1e-5) for one, other in pairs)

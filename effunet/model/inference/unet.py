@@ -43,7 +43,9 @@ class FoldedUNet(nn.Module):
         del pyramid
         size = self._rows(feature)
         for top in range(0, height, size):
-            yield self._tail(feature, top, size)[:, :, : height - top, :width]
+            # The last one no higher than it needs be, but even, as the doubled rows are.
+            left = height - top + height % 2
+            yield self._tail(feature, top, min(size, left))[:, :, : height - top, :width]
 
     # Not on the generator: its mode would be the consumer's between two strips.
     @torch.inference_mode()
