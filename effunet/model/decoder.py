@@ -5,12 +5,15 @@ Ronneberger et al., U-Net (arXiv 1505.04597), with a pretrained encoder as the c
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from effunet.model import lean
+from effunet.model.lean import Raw
 from effunet.tensors import Feature, Pyramid, Result
 
 UNET_WIDTHS = (256, 128, 64, 32, 16)
@@ -33,6 +36,12 @@ class DecoderStep(nn.Module):
             size = skip.shape[-2:]
             mixed = torch.cat([F.interpolate(coarse, size=size, mode="nearest"), skip], dim=1)
         return self.conv2(self.conv1(mixed))
+
+    def raw(self, coarse: Raw | Feature, skip: Float[Tensor, "B S i j"] | None) -> Raw:
+        """Climb one level by lean.py, where a skip is exactly twice as high and wide."""
+        (conv1, norm1), (conv2, norm2) = _parts(self.conv1), _parts(self.conv2)
+        mixed = Raw(lean.double(coarse, skip, conv1), norm1, "relu")
+        return Raw(lean.convolve(mixed, conv2), norm2, "relu")
 
 
 class UNetDecoder(nn.Module):
@@ -59,9 +68,29 @@ class UNetDecoder(nn.Module):
 
     def forward(self, pyramid: Pyramid) -> Feature:
         """Give the last step's feature, at twice the size of the pyramid's finest level."""
+        if self.is_lean(pyramid):
+            return lean.activate(self.raw(pyramid))
         *skips, feature = pyramid
         for step, skip in zip(self.steps, (*reversed(skips), None), strict=True):
             feature = step(feature, skip)
+        return feature
+
+    def is_lean(self, pyramid: Pyramid) -> bool:
+        """Tell whether the climb is one for lean.py: every level exactly twice the next one."""
+        return all(
+            [2 * side for side in coarse.shape[-2:]] == list(fine.shape[-2:])
+            for fine, coarse in pairwise(pyramid)
+        ) and lean.applies(
+            pyramid[-1], self, (DecoderStep, UNetDecoder, nn.Sequential, nn.ModuleList)
+        )
+
+    def raw(self, pyramid: Pyramid) -> Raw:
+        """Give the last step's feature without its last norm and activation."""
+        *skips, feature = pyramid
+        for step, skip in zip(self.steps, (*reversed(skips), None), strict=True):
+            assert isinstance(step, DecoderStep)
+            feature = step.raw(feature, skip)
+        assert isinstance(feature, Raw)
         return feature
 
 
@@ -71,6 +100,12 @@ def _conv_norm_relu(inputs: int, outputs: int) -> nn.Sequential:
         nn.BatchNorm2d(outputs),
         nn.ReLU(inplace=True),
     )
+
+
+def _parts(layer: nn.Module) -> tuple[nn.Conv2d, nn.BatchNorm2d]:
+    conv, norm, _ = layer.children()
+    assert isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
+    return conv, norm
 
 
 def _init_conv(module: nn.Module) -> None:

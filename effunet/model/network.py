@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from effunet.errors import ModelError
-from effunet.model import facts, raw
+from effunet.model import facts, lean, raw
 from effunet.model.decoder import UNET_WIDTHS, UNetDecoder
 from effunet.model.encoder import EfficientNet, Numerics
 from effunet.model.facts import check_range
@@ -132,7 +132,10 @@ class EffUNet(nn.Module):
         """Score every pixel; any height and width from 1 up."""
         height, width = image.shape[-2:]
         pyramid = self.encoder.features(self.normalise(image))
-        logits = self.head(self.decoder(pyramid))
+        if self.decoder.is_lean(pyramid) and lean.applies(pyramid[-1], self.head, ()):
+            logits = lean.convolve(self.decoder.raw(pyramid), self.head)
+        else:
+            logits = self.head(self.decoder(pyramid))
         return logits[..., :height, :width]
 
     def normalise(self, image: Image) -> Float[Tensor, "B C h w"]:
