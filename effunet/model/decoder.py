@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from effunet.model import lean
+from effunet.model.checkpointing import run
 from effunet.model.lean import Raw
 from effunet.tensors import Feature, Pyramid, Result
 
@@ -37,11 +38,27 @@ class DecoderStep(nn.Module):
             mixed = torch.cat([F.interpolate(coarse, size=size, mode="nearest"), skip], dim=1)
         return self.conv2(self.conv1(mixed))
 
-    def raw(self, coarse: Raw | Feature, skip: Float[Tensor, "B S i j"] | None) -> Raw:
-        """Climb one level by lean.py, where a skip is exactly twice as high and wide."""
-        (conv1, norm1), (conv2, norm2) = _parts(self.conv1), _parts(self.conv2)
-        mixed = Raw(lean.double(coarse, skip, conv1), norm1, "relu")
-        return Raw(lean.convolve(mixed, conv2), norm2, "relu")
+    def raw(
+        self,
+        coarse: Feature,
+        norm: nn.BatchNorm2d | None,
+        skip: Float[Tensor, "B S i j"] | None,
+    ) -> Result:
+        """Climb one level by lean.py, from convolution to convolution.
+
+        Args:
+            coarse: the coarser feature; before norm and ReLU where there is a `norm`.
+            norm: of the step before; the own second one is left to the next step.
+            skip: of exactly twice its height and width.
+        """
+        (conv1, norm1), (conv2, _) = _parts(self.conv1), _parts(self.conv2)
+        before = coarse if norm is None else Raw(coarse, norm, "relu")
+        return lean.convolve(Raw(lean.double(before, skip, conv1), norm1, "relu"), conv2)
+
+    @property
+    def norm(self) -> nn.BatchNorm2d:
+        """The second one."""
+        return _parts(self.conv2)[1]
 
 
 class UNetDecoder(nn.Module):
@@ -66,32 +83,41 @@ class UNetDecoder(nn.Module):
         )
         self.apply(_init_conv)
 
-    def forward(self, pyramid: Pyramid) -> Feature:
-        """Give the last step's feature, at twice the size of the pyramid's finest level."""
+    def forward(self, pyramid: Pyramid, *, checkpointing: bool = False) -> Feature:
+        """Give the last step's feature, at twice the size of the pyramid's finest level.
+
+        With `checkpointing`, a training keeps only what flows from step to step.
+        """
         if self.is_lean(pyramid):
-            return lean.activate(self.raw(pyramid))
+            return lean.activate(self.raw(pyramid, checkpointing=checkpointing))
         *skips, feature = pyramid
         for step, skip in zip(self.steps, (*reversed(skips), None), strict=True):
-            feature = step(feature, skip)
+            feature = run(step, feature, skip, within=[step], checkpointing=checkpointing)
         return feature
 
     def is_lean(self, pyramid: Pyramid) -> bool:
-        """Tell whether the climb is one for lean.py: every level exactly twice the next one."""
-        return all(
+        """Tell whether `raw` may take this pyramid: in training, every level twice the next one."""
+        doubles = all(
             [2 * side for side in coarse.shape[-2:]] == list(fine.shape[-2:])
             for fine, coarse in pairwise(pyramid)
-        ) and lean.applies(
-            pyramid[-1], self, (DecoderStep, UNetDecoder, nn.Sequential, nn.ModuleList)
         )
+        return doubles and lean.applies(pyramid[-1], self, PARTS)
 
-    def raw(self, pyramid: Pyramid) -> Raw:
-        """Give the last step's feature without its last norm and activation."""
-        *skips, feature = pyramid
+    def raw(self, pyramid: Pyramid, *, checkpointing: bool = False) -> Raw:
+        """Give what `forward` does, before its last norm and activation."""
+        *skips, coarse = pyramid
+        norm = None
         for step, skip in zip(self.steps, (*reversed(skips), None), strict=True):
             assert isinstance(step, DecoderStep)
-            feature = step.raw(feature, skip)
-        assert isinstance(feature, Raw)
-        return feature
+            within = [step] if norm is None else [step, norm]
+            coarse = run(step.raw, coarse, norm, skip, within=within, checkpointing=checkpointing)
+            norm = step.norm
+        assert norm is not None
+        return Raw(coarse, norm, "relu")
+
+
+PARTS = (DecoderStep, UNetDecoder, nn.Sequential, nn.ModuleList)
+"""What may be within the decoder, beside lean.LEAVES."""
 
 
 def _conv_norm_relu(inputs: int, outputs: int) -> nn.Sequential:

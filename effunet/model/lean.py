@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.modules.module import _has_any_global_hook  # pyright: ignore[reportPrivateUsage]
 
@@ -24,6 +25,9 @@ from effunet.model.same import StridedSameConv
 from effunet.tensors import Feature, Result
 
 LEAVES = (nn.Conv2d, StridedSameConv, nn.BatchNorm2d, nn.SiLU, nn.ReLU, nn.Identity)
+
+HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+"""Where torch keeps what is called beside a module's own forward; it has no public word for it."""
 
 
 def applies(feature: Tensor, module: nn.Module, containers: tuple[type[nn.Module], ...]) -> bool:
@@ -64,14 +68,14 @@ class Raw:
 def convolve(raw: Raw, conv: nn.Conv2d) -> Result:
     """Normalise, activate, convolve."""
     if isinstance(conv, StridedSameConv):
-        sides = {"extra": conv.extra(*raw.feature.shape[-2:])}
+        padding, extra = 0, conv.extra(*raw.feature.shape[-2:])
     else:
-        sides = {"padding": conv.kernel_size[0] // 2}
-    window = Window(stride=conv.stride[0], groups=conv.groups, **sides)
+        padding, extra = conv.kernel_size[0] // 2, (0, 0, 0, 0)
+    window = Window(conv.stride[0], padding, extra, conv.groups)
     return NormActConv.apply(*_before(raw), conv.weight, conv.bias, _norm(raw), window)
 
 
-def double(coarse: Raw | Feature, skip: Feature | None, conv: nn.Conv2d) -> Result:
+def double(coarse: Raw | Feature, skip: Float[Tensor, "B S i j"] | None, conv: nn.Conv2d) -> Result:
     """Convolve by 3x3 the doubled coarse feature, beside a skip of twice its size or none.
 
     Neither the doubled feature nor the two side by side exist.
@@ -125,7 +129,5 @@ def _is_plain(part: nn.Module, containers: tuple[type[nn.Module], ...]) -> bool:
         part.momentum is None or not part.affine or not part.track_running_stats
     ):
         return False
-    hooks = (
-        part._forward_hooks, part._forward_pre_hooks, part._backward_hooks, part._backward_pre_hooks
-    )  # fmt: skip
+    hooks: list[object] = [getattr(part, name) for name in HOOKS]
     return type(part) in LEAVES + containers and not any(hooks)

@@ -132,10 +132,12 @@ class EffUNet(nn.Module):
         """Score every pixel; any height and width from 1 up."""
         height, width = image.shape[-2:]
         pyramid = self.encoder.features(self.normalise(image))
+        checkpointing = self.encoder.checkpointing
         if self.decoder.is_lean(pyramid) and lean.applies(pyramid[-1], self.head, ()):
-            logits = lean.convolve(self.decoder.raw(pyramid), self.head)
+            raw = self.decoder.raw(pyramid, checkpointing=checkpointing)
+            logits = lean.convolve(raw, self.head)
         else:
-            logits = self.head(self.decoder(pyramid))
+            logits = self.head(self.decoder(pyramid, checkpointing=checkpointing))
         return logits[..., :height, :width]
 
     def normalise(self, image: Image) -> Float[Tensor, "B C h w"]:

@@ -48,6 +48,7 @@ def normalise(
 def normalise_again(
     raw: Feature, scale: Channels, shift: Channels, mean: Channels, inverse: Channels
 ) -> Feature:
+    """Normalise by the statistics that `normalise` gave."""
     return torch.native_batch_norm(raw, scale, shift, mean, inverse.pow(-2), False, 0.0, 0.0)[0]
 
 
@@ -108,5 +109,6 @@ def through_norm(
 
 
 def layout(feature: Feature) -> torch.memory_format:
+    """Tell how a feature lies in memory."""
     last = feature.is_contiguous(memory_format=torch.channels_last)
     return torch.channels_last if last else torch.contiguous_format

@@ -73,7 +73,7 @@ class NormActConv(Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Result) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, gradient: Result) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Compute norm and activation again, then go back through all three."""
         raw, scale, shift, weight, bias, mean, inverse = ctx.saved_tensors
         norm, window = ctx.norm, ctx.window
@@ -133,7 +133,7 @@ class NormGateProject(Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Result) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, gradient: Result) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Compute norm and activation again, then go back through all of it."""
         (raw, scale, shift, reduce, expand, weight, mean, inverse, pooled, squeezed, gate) = (
             ctx.saved_tensors
@@ -179,7 +179,7 @@ class NormAct(Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Feature) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, gradient: Feature) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Compute the norm again, then go back through both."""
         raw, scale, shift, mean, inverse = ctx.saved_tensors
         normed = normalise_again(raw, scale, shift, mean, inverse)
@@ -199,7 +199,7 @@ class Doubled(Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Result) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, gradient: Result) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Make the kernel again, which can be larger than all else here."""
         coarse, weight = ctx.saved_tensors
         further, by_weight, _ = aten.convolution_backward(
@@ -243,14 +243,18 @@ def _by_image(
     """
     batch, _, height, width = feature.shape
     shape = (batch, matrices.shape[1], height, width)
-    pixels = feature.flatten(2)
-    if layout(feature) is torch.channels_last:
-        first, second, added = pixels.mT, matrices.mT, None if plus is None else plus.unsqueeze(1)
-        product = torch.bmm(first, second) if added is None else added.baddbmm(first, second)
-        return product.mT.view(shape)
-    if plus is None:
-        return torch.bmm(matrices, pixels).view(shape)
-    return plus.unsqueeze(2).baddbmm(matrices, pixels).view(shape)
+    # Given here, because a product of one image comes with strides that torch's norm misreads.
+    result = torch.empty(shape, dtype=feature.dtype, memory_format=layout(feature))
+    pixels, products = feature.flatten(2), result.flatten(2)
+    added = None if plus is None else plus.unsqueeze(2)
+    if layout(feature) is torch.channels_last:  # the same, transposed
+        matrices, pixels, products = pixels.mT, matrices.mT, products.mT
+        added = None if added is None else added.mT
+    if added is None:
+        torch.bmm(matrices, pixels, out=products)
+    else:
+        torch.baddbmm(added, matrices, pixels, out=products)
+    return result
 
 
 def _kernel(weight: Tensor, window: Window) -> Tensor:
