@@ -19,6 +19,12 @@ from effunet.tensors import Feature, Pyramid, Result
 
 UNET_WIDTHS = (256, 128, 64, 32, 16)
 
+RECOMPUTED = 2
+"""Steps, from the finest on, that checkpointing computes a second time.
+
+A step takes about as long as any other, and holds twice as much as the one before.
+"""
+
 
 class DecoderStep(nn.Module):
     """Double the size, take in the skip where there is one, and mix by two 3x3 convolutions."""
@@ -86,13 +92,14 @@ class UNetDecoder(nn.Module):
     def forward(self, pyramid: Pyramid, *, checkpointing: bool = False) -> Feature:
         """Give the last step's feature, at twice the size of the pyramid's finest level.
 
-        With `checkpointing`, a training keeps only what flows from step to step.
+        With `checkpointing`, a training keeps only what flows into the last RECOMPUTED steps.
         """
         if self.is_lean(pyramid):
             return lean.activate(self.raw(pyramid, checkpointing=checkpointing))
         *skips, feature = pyramid
         for step, skip in zip(self.steps, (*reversed(skips), None), strict=True):
-            feature = run(step, feature, skip, within=[step], checkpointing=checkpointing)
+            again = checkpointing and step in self.steps[-RECOMPUTED:]
+            feature = run(step, feature, skip, within=[step], checkpointing=again)
         return feature
 
     def is_lean(self, pyramid: Pyramid) -> bool:
@@ -110,7 +117,8 @@ class UNetDecoder(nn.Module):
         for step, skip in zip(self.steps, (*reversed(skips), None), strict=True):
             assert isinstance(step, DecoderStep)
             within = [step] if norm is None else [step, norm]
-            coarse = run(step.raw, coarse, norm, skip, within=within, checkpointing=checkpointing)
+            again = checkpointing and step in self.steps[-RECOMPUTED:]
+            coarse = run(step.raw, coarse, norm, skip, within=within, checkpointing=again)
             norm = step.norm
         assert norm is not None
         return Raw(coarse, norm, "relu")
