@@ -69,8 +69,8 @@ class Candidate(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
-    def forward(self, pyramid: tuple[Tensor, ...]) -> Tensor:
-        """Climb to the last level."""
+    def forward(self, pyramid: tuple[Tensor, ...], *, checkpointing: bool = False) -> Tensor:
+        """Climb to the last level; nothing is checkpointed."""
         *skips, feature = pyramid
         feature = self.context(feature)
         for level, skip in zip(self.levels, reversed(skips), strict=False):

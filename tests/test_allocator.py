@@ -6,6 +6,8 @@ from tiny_segmenter import tiny_segmenter
 
 from effunet import allocator
 from effunet.commands.way import keep_blocks_for
+from effunet.training import machine
+from effunet.training.config.schema import Config
 
 LARGE = """
 import ctypes, resource
@@ -62,3 +64,14 @@ def test_the_commands_keep_blocks_where_the_cpu_predicts(monkeypatch: pytest.Mon
     segmenter.network.to("meta")  # stands for any other device
     keep_blocks_for(segmenter)
     assert asked == [True]
+
+
+@pytest.mark.parametrize(("accelerator", "gpus"), [("cpu", True), ("auto", False), ("auto", True)])
+def test_a_training_keeps_blocks_where_the_cpu_computes(
+    accelerator: str, gpus: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+    monkeypatch.setattr(machine, "keep_large_blocks", lambda: asked.append(True))
+    monkeypatch.setattr(machine.torch.cuda, "is_available", lambda: gpus)
+    machine.keep_memory(Config(accelerator=accelerator))
+    assert asked == ([] if accelerator == "auto" and gpus else [True])

@@ -12,6 +12,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from effunet.model import lean
+from effunet.model.lean import Raw
+from effunet.model.same import StridedSameConv
 from effunet.tensors import Feature, Result
 
 Padding = Literal["same", "symmetric", "same_native"]
@@ -21,27 +24,6 @@ by the size that the feature has at the plan's own resolution, whatever the imag
 
 NORM_MOMENTUM = 0.01  # TensorFlow's decay 0.99 in torch's words
 SQUEEZE_RATIO = 0.25
-
-
-class StridedSameConv(nn.Conv2d):
-    """A convolution that pads as TensorFlow's SAME: to ceil(size / stride), the odd pixel last.
-
-    Only for strides above 1; at stride 1 with an odd kernel SAME is plain symmetric padding. With
-    `native`, every input is padded as one of that height and width is.
-    """
-
-    native: int | None = None
-
-    def forward(self, input: Feature) -> Result:
-        """Pad by what this very size needs, then convolve."""
-        (kernel_h, kernel_w), (stride_h, stride_w) = self.kernel_size, self.stride
-        height, width = input.shape[-2:] if self.native is None else (self.native, self.native)
-        # Never negative, because no kernel here is smaller than its stride; plain arithmetic on the
-        # shape (no max, no branch), so that an export keeps it for every size.
-        vertical = kernel_h - stride_h + -height % stride_h
-        horizontal = kernel_w - stride_w + -width % stride_w
-        top, left = vertical // 2, horizontal // 2
-        return super().forward(F.pad(input, (left, horizontal - left, top, vertical - top)))
 
 
 class ConvNormAct(nn.Module):
@@ -74,6 +56,8 @@ class ConvNormAct(nn.Module):
 
     def forward(self, feature: Feature) -> Result:
         """Convolve, normalise, activate."""
+        if isinstance(self.act, nn.SiLU) and lean.applies(feature, self, PARTS):
+            return lean.activate(Raw(self.conv(feature), self.norm, "silu"))
         return self.act(self.norm(self.conv(feature)))
 
 
@@ -157,8 +141,25 @@ class MBConv(nn.Module):
 
     def forward(self, feature: Feature) -> Result:
         """Run the branch, and add the input where the shapes allow."""
-        branch = self.project(self.squeeze(self.depthwise(self.expand(feature))))
+        branch = self._lean(feature) if lean.applies(feature, self, PARTS) else self._plain(feature)
         return feature + self.drop_path(branch) if self.shortcut else branch
+
+    def _plain(self, feature: Feature) -> Result:
+        return self.project(self.squeeze(self.depthwise(self.expand(feature))))
+
+    def _lean(self, feature: Feature) -> Result:
+        expand, depthwise, project = self.expand, self.depthwise, self.project
+        if isinstance(expand, ConvNormAct):
+            raw = Raw(expand.conv(feature), expand.norm, "silu")
+            filtered = lean.convolve(raw, depthwise.conv)
+        else:
+            filtered = depthwise.conv(feature)
+        raw = Raw(filtered, depthwise.norm, "silu")
+        return project.norm(lean.project(raw, self.squeeze, project.conv))
+
+
+PARTS = (ConvNormAct, SqueezeExcite, DropPath, MBConv)
+"""What may be within a module here, beside lean.LEAVES."""
 
 
 def init_weights(module: nn.Module) -> None:

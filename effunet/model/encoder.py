@@ -3,19 +3,15 @@
 Source: Tan & Le, EfficientNet (arXiv 1905.11946); the numbers come from scaling.py.
 """
 
-from collections.abc import Generator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import partial
 from itertools import count
 
-import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from effunet.model.blocks import ConvNormAct, MBConv, Padding, init_weights
+from effunet.model.checkpointing import run
 from effunet.model.facts import check_choice, check_range
 from effunet.model.scaling import Plan, Skip, published, pyramid_blocks, pyramid_widths
 from effunet.tensors import Feature, Normalised, Pyramid, Result
@@ -133,7 +129,7 @@ class EfficientNet(nn.Module):
 
         The reduction-2 one is the stem's or the first stage's, as `skip` says.
         """
-        feature = self.stem(image)
+        feature = self._run(self.stem, image)
         pyramid = [feature] if self.skip != "stage1" else []
         for index, stage in enumerate(self.stages):
             for position, block in enumerate(stage.children()):
@@ -154,29 +150,4 @@ class EfficientNet(nn.Module):
         return self.classifier(self.dropout(pooled))
 
     def _run(self, block: nn.Module, feature: Feature) -> Result:
-        if not (self.checkpointing and self.training and torch.is_grad_enabled()):
-            return block(feature)
-        again = partial(_first_and_second_run, block)
-        return checkpoint(block, feature, use_reentrant=False, context_fn=again)
-
-
-def _first_and_second_run(
-    block: nn.Module,
-) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-    return nullcontext(), _statistics_kept(block)
-
-
-@contextmanager
-def _statistics_kept(block: nn.Module) -> Generator[None]:
-    # The second run of a checkpointed block sees the same batch, which must not enter the running
-    # statistics twice. Momentum 0 leaves them as they are; copying them back would break autograd,
-    # which watches the versions of the tensors it saved.
-    norms = [module for module in block.modules() if isinstance(module, nn.BatchNorm2d)]
-    before = [(norm, norm.momentum, norm.num_batches_tracked) for norm in norms]
-    for norm in norms:
-        norm.momentum, norm.num_batches_tracked = 0.0, None
-    try:
-        yield
-    finally:
-        for norm, momentum, counted in before:
-            norm.momentum, norm.num_batches_tracked = momentum, counted
+        return run(block, feature, within=[block], checkpointing=self.checkpointing)

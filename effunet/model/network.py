@@ -12,14 +12,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from effunet.errors import ModelError
-from effunet.model import facts, raw
-from effunet.model.decoder import UNetDecoder
+from effunet.model import facts, lean, raw
 from effunet.model.decoders.efficient import EfficientDecoder
 from effunet.model.decoders.plan import DecoderName, DecoderPlan, decoder_plan
+from effunet.model.decoders.unet import UNetDecoder
 from effunet.model.encoder import EfficientNet, Numerics
 from effunet.model.facts import check_range
 from effunet.model.scaling import WIDEST, Plan, Skip
-from effunet.tensors import Image, Logits
+from effunet.tensors import Image, Logits, Pyramid, Result
 
 MOST_CLASSES = 255  # a mask is uint8, and 255 means ignore
 
@@ -139,10 +139,21 @@ class EffUNet(nn.Module):
         """Score every pixel; any height and width from 1 up."""
         height, width = image.shape[-2:]
         normalised = self.normalise(image)
-        logits = self.head(self.decoder(self.encoder.features(normalised)))
+        logits = self._scored(self.encoder.features(normalised))
         if logits.shape[-2:] != normalised.shape[-2:]:
             logits = F.interpolate(logits, size=normalised.shape[-2:], mode="bilinear")
         return logits[..., :height, :width]
+
+    def _scored(self, pyramid: Pyramid) -> Result:
+        """Decoder and head: logits at the reduction where the decoder ends."""
+        decoder, checkpointing = self.decoder, self.encoder.checkpointing
+        if (
+            isinstance(decoder, UNetDecoder)
+            and decoder.is_lean(pyramid)
+            and lean.applies(pyramid[-1], self.head, ())
+        ):
+            return lean.convolve(decoder.raw(pyramid, checkpointing=checkpointing), self.head)
+        return self.head(decoder(pyramid, checkpointing=checkpointing))
 
     def normalise(self, image: Image) -> Float[Tensor, "B C h w"]:
         """Bring raw images to what the encoder takes: normalised, sides a multiple of 32.

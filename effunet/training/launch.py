@@ -118,8 +118,10 @@ def run_of(composed: DictConfig) -> Any:
         config, differences = resume(composed.resume, list(hydra.overrides.task), theirs)
         for line in differences if os.environ.get("RANK", "0") == "0" else ():
             print(f"notice    resume_force: {line}")
+    from effunet.training import machine
     from effunet.training.run import Run
 
+    machine.keep_memory(config)
     return Run.from_config(config)
 
 

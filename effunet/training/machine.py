@@ -13,6 +13,7 @@ from typing import Literal
 import torch
 from pytorch_lightning.utilities import rank_zero_only
 
+from effunet.allocator import keep_large_blocks
 from effunet.errors import ResourceError, UsageError
 from effunet.training.config.schema import Config
 
@@ -99,6 +100,15 @@ def _started() -> Processes | None:
 
 def _on_gpu(config: Config) -> bool:
     return config.accelerator != "cpu" and torch.cuda.is_available()
+
+
+def keep_memory(config: Config) -> None:
+    """Let a training on a CPU keep its large blocks of memory from step to step.
+
+    The process then stays as large as its largest step was, which the next one needs again.
+    """
+    if not _on_gpu(config):
+        keep_large_blocks()
 
 
 def workers(config: Config) -> int:

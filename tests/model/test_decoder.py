@@ -3,7 +3,7 @@ import torch
 from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
 from torch import Tensor, nn
 
-from effunet.model.decoder import UNetDecoder
+from effunet.model.decoders.unet import UNetDecoder
 
 PYRAMID, WIDTHS = (8, 6, 10, 12, 16), (24, 16, 12, 8, 4)
 

@@ -238,7 +238,7 @@ class Planes(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(width, chosen["decoder"].widths[-1], 1)
 
-    def forward(self, pyramid: tuple[Tensor, ...]) -> Tensor:
+    def forward(self, pyramid: tuple[Tensor, ...], **_: Any) -> Tensor:
         return nn.functional.interpolate(self.conv(pyramid[0]), scale_factor=2.0)
 
 

@@ -14,8 +14,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from effunet.model.blocks import init_weights
+from effunet.model import lean
+from effunet.model.checkpointing import run
 from effunet.model.decoders.plan import DecoderPlan
+from effunet.model.lean import Raw
 from effunet.tensors import Feature, Pyramid, Result
 
 EXPANSION = 2
@@ -34,9 +36,18 @@ class DecoderBlock(nn.Module):
 
     def forward(self, feature: Feature) -> Feature:
         """Add what the branch finds."""
+        if lean.applies(feature, self, PARTS):
+            return feature + self._lean(feature)
         inner = F.relu(self.expand(feature), inplace=True)
         inner = F.relu(self.depthwise(inner), inplace=True)
         return feature + self.project(inner)
+
+    def _lean(self, feature: Feature) -> Feature:
+        (expand, first), (depthwise, second), (project, last) = (
+            parts(layer) for layer in (self.expand, self.depthwise, self.project)
+        )
+        filtered = lean.convolve(Raw(expand(feature), first, "relu"), depthwise)
+        return last(lean.convolve(Raw(filtered, second, "relu"), project))
 
 
 class DecoderLevel(nn.Module):
@@ -53,7 +64,10 @@ class DecoderLevel(nn.Module):
         """Climb one level."""
         size = skip.shape[-2:]
         enlarged = F.interpolate(self.coarse(coarse), size=size, mode="bilinear")
-        return self.mix(F.relu(self.norm(enlarged + self.skip(skip)), inplace=True))
+        joined = enlarged + self.skip(skip)
+        if lean.applies(joined, self.norm, ()):
+            return self.mix(lean.activate(Raw(joined, self.norm, "relu")))
+        return self.mix(F.relu(self.norm(joined), inplace=True))
 
 
 class EfficientDecoder(nn.Module):
@@ -68,14 +82,32 @@ class EfficientDecoder(nn.Module):
         inputs = (coarsest, *plan.widths[:-1])
         levels = zip(inputs, reversed(skips), plan.widths, plan.repeats, strict=False)
         self.levels = nn.ModuleList(DecoderLevel(*level) for level in levels)
-        self.apply(init_weights)
+        for module in self.modules():
+            # By fan-out without regard to groups, so that a depthwise filter starts small and
+            # learns fast behind its norm: as the candidates were measured.
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
-    def forward(self, pyramid: Pyramid) -> Feature:
-        """Give the last level's feature: for three levels at reduction 4."""
+    def forward(self, pyramid: Pyramid, *, checkpointing: bool = False) -> Feature:
+        """Give the last level's feature: for three levels at reduction 4.
+
+        With `checkpointing`, a training keeps only what flows into the levels.
+        """
         *skips, feature = pyramid
         for level, skip in zip(self.levels, reversed(skips), strict=False):
-            feature = level(feature, skip)
+            feature = run(level, feature, skip, within=[level], checkpointing=checkpointing)
         return feature
+
+
+PARTS = (DecoderBlock, nn.Sequential)
+"""What may be within a block, beside lean.LEAVES."""
+
+
+def parts(layer: nn.Module) -> tuple[nn.Conv2d, nn.BatchNorm2d]:
+    """Convolution and norm of a layer of a block."""
+    conv, norm = layer.children()
+    assert isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
+    return conv, norm
 
 
 def _conv_norm(inputs: int, outputs: int, kernel: int = 1, groups: int = 1) -> nn.Sequential:

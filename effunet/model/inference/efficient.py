@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from effunet.model.decoders.efficient import DecoderBlock, DecoderLevel, EfficientDecoder
+from effunet.model.decoders.efficient import DecoderBlock, DecoderLevel, EfficientDecoder, parts
 from effunet.model.inference import rows
 from effunet.model.inference.folded import Act, FoldedConv, folded
 from effunet.tensors import Feature, Logits, Pyramid, Result
@@ -87,8 +87,7 @@ class FoldedBlock(nn.Module):
 
 
 def _folded(layer: nn.Module, act: Act, dtype: torch.dtype) -> FoldedConv:
-    conv, norm = layer.children()
-    assert isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
+    conv, norm = parts(layer)
     padding, groups = conv.kernel_size[0] // 2, conv.groups
     return FoldedConv(*folded(conv, norm), padding=padding, groups=groups, act=act, dtype=dtype)
 

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from effunet.model.decoder import UNetDecoder
+from effunet.model.decoders.unet import UNetDecoder
 from effunet.model.decoders.efficient import EfficientDecoder
 from effunet.model.inference.efficient import FoldedEfficient
 from effunet.model.inference.encoder import folded_encoder

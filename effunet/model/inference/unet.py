@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from effunet.model.decoder import DecoderStep, UNetDecoder
+from effunet.model.decoders.unet import DecoderStep, UNetDecoder
 from effunet.model.inference import rows
 from effunet.model.inference.folded import Doubling, FoldedConv, folded
 from effunet.tensors import Feature, Pyramid, Result

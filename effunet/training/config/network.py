@@ -74,7 +74,9 @@ class Encoder:
         choices=("stem", "stage1", "smp"),
     )
     checkpointing: bool = key(
-        False, "recompute each block's activations in the backward pass: less memory, more time"
+        False,
+        "recompute the activations of each block, and of the U-Net decoder's finest steps, in the"
+        " backward pass: less memory, more time",
     )
     freeze: float = key(
         0.0,

@@ -1,0 +1,133 @@
+"""A training step that keeps less: modules and a raw feature in, the next raw feature out.
+
+What a network's own modules compute one after another, recomputed.py computes in fewer steps, with
+the convolutions' raw outputs as all that is kept for the backward pass. `applies` says when.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.modules.module import _has_any_global_hook  # pyright: ignore[reportPrivateUsage]
+
+from effunet.model.normed import Act, Norm
+from effunet.model.recomputed import (
+    DOUBLING,
+    Doubled,
+    NormAct,
+    NormActConv,
+    NormGateProject,
+    Window,
+)
+from effunet.model.same import StridedSameConv
+from effunet.tensors import Feature, Result
+
+LEAVES = (nn.Conv2d, StridedSameConv, nn.BatchNorm2d, nn.SiLU, nn.ReLU, nn.Identity)
+
+HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+"""Where torch keeps what is called beside a module's own forward; it has no public word for it."""
+
+
+def applies(feature: Tensor, module: nn.Module, containers: tuple[type[nn.Module], ...]) -> bool:
+    """Tell whether `module` may be computed by the functions below instead of by its own parts.
+
+    So it is in a training on a CPU in float32 or float64, where it has been measured, and where
+    nothing can tell the difference: not in evaluation, under autocast, torch.compile, an export, a
+    trace or a functional transform, and not with a hook on a part, or a part of another type than
+    LEAVES and `containers`, as a pruning, a parametrisation or an explainer sets them.
+    """
+    return (
+        module.training
+        and torch.is_grad_enabled()
+        and type(feature) is Tensor
+        and feature.device.type == "cpu"
+        and feature.dtype in (torch.float32, torch.float64)
+        and not torch.compiler.is_compiling()
+        and not torch.jit.is_tracing()
+        and not torch.is_autocast_enabled("cpu")
+        and not torch._C._are_functorch_transforms_active()  # pyright: ignore[reportPrivateUsage]
+        and not _has_any_global_hook()
+        and all(_is_plain(part, containers) for part in module.modules())
+    )
+
+
+@dataclass(frozen=True)
+class Raw:
+    """What a convolution gave, with norm and activation still to come; to be used once.
+
+    A second use would move the norm's running statistics a second time.
+    """
+
+    feature: Feature
+    norm: nn.BatchNorm2d
+    act: Act
+
+
+def convolve(raw: Raw, conv: nn.Conv2d) -> Result:
+    """Normalise, activate, convolve."""
+    if isinstance(conv, StridedSameConv):
+        padding, extra = 0, conv.extra(*raw.feature.shape[-2:])
+    else:
+        padding, extra = conv.kernel_size[0] // 2, (0, 0, 0, 0)
+    window = Window(conv.stride[0], padding, extra, conv.groups)
+    return NormActConv.apply(*_before(raw), conv.weight, conv.bias, _norm(raw), window)
+
+
+def double(coarse: Raw | Feature, skip: Float[Tensor, "B S i j"] | None, conv: nn.Conv2d) -> Result:
+    """Convolve by 3x3 the doubled coarse feature, beside a skip of twice its size or none.
+
+    Neither the doubled feature nor the two side by side exist.
+    """
+    feature = coarse.feature if isinstance(coarse, Raw) else coarse
+    width = feature.shape[1]
+    weight = conv.weight[:, :width]
+    if isinstance(coarse, Raw):
+        result = NormActConv.apply(*_before(coarse), weight, None, _norm(coarse), DOUBLING)
+    else:
+        result = Doubled.apply(feature, weight)
+    if skip is None:
+        return result
+    return result.add_(F.conv2d(skip, conv.weight[:, width:], padding=1))
+
+
+def project(raw: Raw, squeeze: nn.Module, conv: nn.Conv2d) -> Result:
+    """Normalise, activate, weigh each channel by the gate of a SqueezeExcite, convolve by 1x1."""
+    net = [squeeze.get_submodule(name) for name in ("reduce", "expand")]
+    weights = [layer.get_parameter(name) for layer in net for name in ("weight", "bias")]
+    return NormGateProject.apply(*_before(raw), *weights, conv.weight, _norm(raw))
+
+
+def activate(raw: Raw) -> Feature:
+    """Normalise and activate."""
+    return NormAct.apply(*_before(raw), _norm(raw))
+
+
+def _before(raw: Raw) -> tuple[Tensor, Tensor, Tensor]:
+    return raw.feature, raw.norm.weight, raw.norm.bias
+
+
+def _norm(raw: Raw) -> Norm:
+    """Read a norm as its own forward does, and count the batch."""
+    norm = raw.norm
+    mean, variance = norm.running_mean, norm.running_var
+    assert mean is not None and variance is not None and norm.momentum is not None
+    if norm.training:
+        if raw.feature[:, 0].numel() == 1:
+            raise ValueError(
+                "Expected more than 1 value per channel when training, "
+                f"got input size {raw.feature.shape}"
+            )
+        if norm.num_batches_tracked is not None:
+            norm.num_batches_tracked.add_(1)
+    return Norm(raw.act, norm.eps, mean, variance, norm.training, norm.momentum)
+
+
+def _is_plain(part: nn.Module, containers: tuple[type[nn.Module], ...]) -> bool:
+    if isinstance(part, nn.BatchNorm2d) and (
+        part.momentum is None or not part.affine or not part.track_running_stats
+    ):
+        return False
+    hooks: list[object] = [getattr(part, name) for name in HOOKS]
+    return type(part) in LEAVES + containers and not any(hooks)
