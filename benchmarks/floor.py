@@ -20,11 +20,9 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from networks import NETWORKS, NoSuchNetwork
 from torch import nn
 from traffic import GATE, Traffic, traffic
-
-from effunet.model.encoder import EfficientNet
-from effunet.model.network import EffUNet
 
 CROSSINGS, BEFORE_A_GATE, LOGITS = 7, 3, 2
 TYPES = {"32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -34,47 +32,20 @@ IGNORE = 255
 def main() -> None:
     args = _arguments()
     found: dict[str, Any] = {}
-    for name, build in NETWORKS.items():
+    for name in NETWORKS:
         try:
-            found[name] = count(build(args.encoder, args.classes), args)
+            found[name] = count(name, args)
         except NoSuchNetwork as fault:
             found[name] = {"left_out": str(fault)}
     shape = {name: getattr(args, name) for name in ("encoder", "size", "batch", "precision")}
     print(json.dumps({**shape, "rows": found}) if args.json else _table(found, args.bandwidth))
 
 
-class NoSuchNetwork(ValueError):
-    """This version of effunet has no such network."""
-
-
-def smp_unet(encoder: str, classes: int) -> nn.Module:
-    import segmentation_models_pytorch as smp
-
-    return smp.Unet(f"efficientnet-{encoder}", encoder_weights=None, classes=classes)
-
-
-def our_unet(encoder: str, classes: int) -> nn.Module:
-    return EffUNet(EfficientNet(encoder), classes)
-
-
-def our_efficient(encoder: str, classes: int) -> nn.Module:
-    decoder: Any = "efficient"
-    try:
-        return EffUNet(EfficientNet(encoder), classes, decoder)
-    except (TypeError, ValueError) as fault:
-        raise NoSuchNetwork(f"no efficient decoder here ({fault})") from fault
-
-
-NETWORKS: dict[str, Callable[[str, int], nn.Module]] = {
-    "smp": smp_unet,
-    "unet": our_unet,
-    "efficient": our_efficient,
-}
-
-
-def count(network: nn.Module, args: argparse.Namespace) -> dict[str, Any]:
+def count(network: str, args: argparse.Namespace) -> dict[str, Any]:
     """Count one step's bytes an image: eager, by kind; and fused, by the model above."""
-    counter = step_traffic(network, args.size, args.batch, TYPES[args.precision])
+    with torch.device("meta"):
+        built = NETWORKS[network](args.encoder, args.classes)
+    counter = step_traffic(built, args.size, args.batch, TYPES[args.precision])
     logits = args.classes * args.size**2 * TYPES[args.precision].itemsize
     return {
         "eager": counter.total // args.batch,
