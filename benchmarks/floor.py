@@ -10,7 +10,7 @@ The fused floor is a model, not a kernel that was measured. Each convolution's o
 7 times: written and read forwards; backwards its gradient is written, it is read for the sums of
 the batch norm, both are read for the gradients of input and weight, and it is read as the input of
 the next weight's gradient. What feeds a squeeze-and-excitation, which needs its mean first, crosses
-3 times more; the logits cross 2 times, with head and loss in one.
+3 times more. The logits, as the head gives them, cross 2 times, with head and loss in one.
 """
 
 import argparse
@@ -46,10 +46,9 @@ def count(network: str, args: argparse.Namespace) -> dict[str, Any]:
     with torch.device("meta"):
         built = NETWORKS[network](args.encoder, args.classes)
     counter = step_traffic(built, args.size, args.batch, TYPES[args.precision])
-    logits = args.classes * args.size**2 * TYPES[args.precision].itemsize
     return {
         "eager": counter.total // args.batch,
-        "fused": fused(counter, args.batch, logits),
+        "fused": fused(counter) // args.batch,
         "kinds": {kind: moved // args.batch for kind, moved in counter.kinds.most_common()},
     }
 
@@ -68,13 +67,12 @@ def step_traffic(network: nn.Module, size: int, batch: int, dtype: torch.dtype) 
     return traffic(step)
 
 
-def fused(counter: Traffic, batch: int, logits: int) -> int:
-    """Bytes an image of the model; `logits`: bytes of one image's."""
-    written = counter.outputs
-    features = sum(moved for kind, moved in written.items() if kind != GATE)
-    gated = written["convolution, depthwise"]
-    rest = (CROSSINGS * features + BEFORE_A_GATE * gated) // batch
-    return rest + (LOGITS - CROSSINGS) * logits
+def fused(counter: Traffic) -> int:
+    """Bytes of the model; the head, which writes the logits, is the last convolution."""
+    features = sum(written for kind, written in counter.outputs.items() if kind != GATE)
+    gated = counter.outputs["convolution, depthwise"]
+    logits = counter.last_output
+    return CROSSINGS * (features - logits) + BEFORE_A_GATE * gated + LOGITS * logits
 
 
 def _arguments() -> argparse.Namespace:

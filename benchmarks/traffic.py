@@ -78,6 +78,7 @@ class Traffic(TorchDispatchMode):
         self.kinds: Counter[str] = Counter()
         self.outputs: Counter[str] = Counter()
         """Bytes that convolutions of the forward pass write, by kind."""
+        self.last_output = 0  # of the last of these
 
     def __torch_dispatch__(
         self,
@@ -98,6 +99,7 @@ class Traffic(TorchDispatchMode):
         self.kinds[kind] += _bytes(given) + again + written
         if packet is aten.convolution:
             self.outputs[kind] += written
+            self.last_output = written
         return result
 
     @property

@@ -148,6 +148,7 @@ def _build(args: argparse.Namespace, setting: Setting) -> tuple[Step, int, Answe
     if not step.compiled:  # torch cannot look into what it has compiled
         counted["saved_bytes"] = saved_bytes(step.forward, step.own())
         counted["held_bytes"] = held_bytes(step.forward, step.own())
+    restart_peak(setting.device)
     return step, base, counted
 
 
