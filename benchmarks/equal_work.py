@@ -8,6 +8,7 @@ own padding, features and normalisation.
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from networks import NETWORKS
@@ -41,7 +42,8 @@ def prepare(setting: Setting, path: Path) -> dict[str, float]:
 
 def check(smp: nn.Module, ours: EffUNet, setting: Setting) -> dict[str, float]:
     """Compare losses and gradients; both networks are left without drop path."""
-    smp.encoder._drop_connect_rate = 0.0
+    encoder: Any = smp.encoder
+    encoder._drop_connect_rate = 0.0
     for module in ours.modules():
         if isinstance(module, DropPath):
             module.rate = 0.0
@@ -55,7 +57,8 @@ def check(smp: nn.Module, ours: EffUNet, setting: Setting) -> dict[str, float]:
         # With gradients: without them, a network may take another way than in a training.
         theirs = cross_entropy(smp(normalised(raw).contiguous()), mask.long())
         differences[mode] = _relative(theirs, loss(ours(raw), mask))
-    smp.double(), ours.double()
+    smp.double()
+    ours.double()
     # float32's rounding of mean and std would be enough to move features across a ReLU's zero.
     for buffer, row in zip((ours.mean, ours.std), IMAGENET, strict=True):
         buffer.copy_(255 * torch.tensor(row, dtype=torch.float64).view(3, 1, 1))

@@ -64,7 +64,8 @@ class Step:
         if name != "smp" or "cl" in options:
             self.network.to(memory_format=torch.channels_last)
         if "checkpointing" in options:
-            self.network.encoder.checkpointing = True
+            encoder: Any = self.network.encoder
+            encoder.checkpointing = True
         if name != "smp" and setting.device.type == "cpu":
             keep_large_blocks()
         raw, mask = batch_of(setting)

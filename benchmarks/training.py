@@ -126,15 +126,14 @@ def _serve(args: argparse.Namespace, setting: Setting) -> None:
         for _ in range(WARM_STEPS if args.device == "cuda" else 0):
             step()
         before = _now(args)
-        for _ in range(args.steps):
-            loss = step()
+        losses = [step() for _ in range(args.steps)]
         seconds = (_now(args) - before) / args.steps
-        if not loss.isfinite():
+        if not losses[-1].isfinite():
             raise SystemExit(f"row {args.row}: the loss is not finite")
         highest = peak(setting.device) - base
         if args.device == "cuda":  # the other rows need the memory
             torch.cuda.empty_cache()
-        return {"seconds": seconds, "loss": loss.item(), "peak_bytes": highest, **counted}
+        return {"seconds": seconds, "loss": losses[-1].item(), "peak_bytes": highest, **counted}
 
     serve(turn)
 

@@ -26,7 +26,11 @@ def result(
     names = list(rounds[0])
     times = {name: [answers[name]["seconds"] for answers in rounds] for name in names}
     median = {name: statistics.median(row) for name, row in times.items()}
-    best = min((name for name in names if name.startswith("smp")), key=median.get, default=None)
+    best = min(
+        (name for name in names if name.startswith("smp")),
+        key=lambda name: median[name],
+        default=None,
+    )
     floors = _floors(args, names) if args.device == "cuda" else {}
     rate = max((rounds[-1][name]["copy_bytes_per_s"] or 0.0 for name in names), default=0.0)
     rows: dict[str, Any] = {}
