@@ -1,0 +1,38 @@
+"""The networks that the benchmarks compare, by name; fresh weights."""
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from effunet.model.encoder import EfficientNet
+from effunet.model.network import EffUNet
+
+
+class NoSuchNetwork(ValueError):
+    """This version of effunet does not build it."""
+
+
+def smp_unet(encoder: str, classes: int) -> nn.Module:
+    import segmentation_models_pytorch as smp
+
+    return smp.Unet(f"efficientnet-{encoder}", encoder_weights=None, classes=classes)
+
+
+def our_unet(encoder: str, classes: int) -> EffUNet:
+    return EffUNet(EfficientNet(encoder), classes)
+
+
+def our_efficient(encoder: str, classes: int) -> EffUNet:
+    decoder: Any = "efficient"
+    try:
+        return EffUNet(EfficientNet(encoder), classes, decoder)
+    except (TypeError, ValueError) as fault:
+        raise NoSuchNetwork("this version of effunet has no efficient decoder") from fault
+
+
+NETWORKS: dict[str, Callable[[str, int], nn.Module]] = {
+    "smp": smp_unet,
+    "unet": our_unet,
+    "efficient": our_efficient,
+}
