@@ -20,7 +20,7 @@ def smp_unet(encoder: str, classes: int) -> nn.Module:
 
 
 def our_unet(encoder: str, classes: int) -> EffUNet:
-    return EffUNet(EfficientNet(encoder), classes)
+    return EffUNet(EfficientNet(encoder), classes, "unet")
 
 
 def our_efficient(encoder: str, classes: int) -> EffUNet:

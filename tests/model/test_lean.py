@@ -176,25 +176,30 @@ def test_a_decoder_takes_levels_that_do_not_double(as_plain: Callable[..., Any])
     assert decoder(pyramid).shape == (2, 4, 66, 66)
 
 
-def network(**options: Any) -> EffUNet:
-    return EffUNet(EfficientNet(TINY, drop_path=0.5, **options), classes=5)
+DECODERS = pytest.mark.parametrize("decoder", ["efficient", "unet"])
 
 
+def network(decoder: Any = "unet", **options: Any) -> EffUNet:
+    return EffUNet(EfficientNet(TINY, drop_path=0.5, **options), 5, decoder)
+
+
+@DECODERS
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_a_network_has_the_modules_results_gradients_and_statistics(
-    as_plain: Callable[..., Any], checkpointing: bool
+    as_plain: Callable[..., Any], checkpointing: bool, decoder: str
 ) -> None:
     image = torch.randint(0, 256, (2, 3, 70, 64), dtype=torch.uint8)
 
     def compute(checkpointing: bool) -> Outcome:
-        return outcome(lambda: network(checkpointing=checkpointing), [image])
+        return outcome(lambda: network(decoder, checkpointing=checkpointing), [image])
 
     assert_equal(compute(checkpointing), as_plain(lambda: compute(False)))
 
 
-def test_two_trainings_of_equal_seed_are_equal_bit_by_bit() -> None:
+@DECODERS
+def test_two_trainings_of_equal_seed_are_equal_bit_by_bit(decoder: str) -> None:
     image = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
-    once, again = (outcome(network, [image]) for _ in range(2))
+    once, again = (outcome(lambda: network(decoder), [image]) for _ in range(2))
     assert all(torch.equal(once[name], again[name]) for name in once)
 
 
@@ -222,15 +227,16 @@ def test_less_is_kept_for_the_backward_pass(as_plain: Callable[..., Any]) -> Non
     assert kept(encoder, compute) < 0.45 * as_plain(lambda: kept(encoder, compute))
 
 
+@DECODERS
 def test_checkpointing_keeps_a_seventh_of_what_the_modules_keep(
-    as_plain: Callable[..., Any],
+    as_plain: Callable[..., Any], decoder: Any
 ) -> None:
     image = torch.randint(0, 256, (2, 3, 128, 128), dtype=torch.uint8)
     bytes_kept = []
     for checkpointing in (False, True):
-        net = EffUNet(EfficientNet("b0", checkpointing=checkpointing), classes=5)
+        net = EffUNet(EfficientNet("b0", checkpointing=checkpointing), 5, decoder)
         bytes_kept.append(kept(net, lambda net=net: net(image)))
-    plain = EffUNet(EfficientNet("b0"), classes=5)
+    plain = EffUNet(EfficientNet("b0"), 5, decoder)
     whole = as_plain(lambda: kept(plain, lambda: plain(image)))
     assert bytes_kept[0] < whole / 2.5
     assert bytes_kept[1] < whole / 7
@@ -287,17 +293,20 @@ def test_without_gradients_under_autocast_in_half_or_elsewhere_the_modules_compu
     assert not lean.applies(feature.to("meta"), block, PARTS)
 
 
-def test_a_hook_set_anywhere_makes_a_network_call_every_module() -> None:
-    net, called = network(), []
+@DECODERS
+def test_a_hook_set_anywhere_makes_a_network_call_every_module(decoder: str) -> None:
+    net, called = network(decoder), []
     for name, module in net.named_modules():
         module.register_forward_hook(lambda *_, name=name: called.append(name))
     net(torch.rand(2, 3, 64, 64))
-    assert "decoder.steps.4.conv2.1" in called
+    last = "steps.4.conv2.1" if decoder == "unet" else "levels.2.mix.0.project.1"
+    assert f"decoder.{last}" in called
     assert "encoder.stages.0.0.squeeze.expand" in called
 
 
-def test_an_export_in_training_mode_sees_torchs_operators_alone() -> None:
-    program = torch.export.export(network(), (torch.rand(2, 3, 64, 64),), strict=False)
+@DECODERS
+def test_an_export_in_training_mode_sees_torchs_operators_alone(decoder: str) -> None:
+    program = torch.export.export(network(decoder), (torch.rand(2, 3, 64, 64),), strict=False)
     targets = {str(node.target) for node in program.graph.nodes if node.op == "call_function"}
     assert any(target.startswith("aten.batch_norm") for target in targets), targets
     assert not [target for target in targets if "autograd" in target or "native_batch" in target]

@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from effunet.model.decoders.unet import UNetDecoder
 from effunet.model.decoders.efficient import EfficientDecoder
+from effunet.model.decoders.unet import UNetDecoder
 from effunet.model.inference.efficient import FoldedEfficient
 from effunet.model.inference.encoder import folded_encoder
 from effunet.model.inference.unet import FoldedUNet
