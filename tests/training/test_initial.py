@@ -182,7 +182,7 @@ def test_what_contradicts_the_file_is_refused_in_one_line(
 def test_the_recipe_of_a_dataset_does_not_contradict_the_file():
     prepare()
     check(["init_from=runs/first", "dataset=synthetic"], multirun=False)
-    values = {"init_from": "runs/first", "decoder": {"widths": [128, 64, 32, 16, 16]}}
+    values = {"init_from": "runs/first", "decoder": {"widths": [64, 32, 16]}}
     assert initial.settled(to_config(values)).decoder.widths == [16, 8, 8, 8, 8]
 
 

@@ -342,7 +342,7 @@ def test_a_network_or_a_dataset_that_has_changed_since_is_refused(
 ):
     file = stopped / "runs" / "cut" / "config.yaml"
     config = yaml.safe_load(file.read_text())
-    file.write_text(yaml.safe_dump({**config, "decoder": {"widths": [16, 8, 8, 8, 4]}}))
+    file.write_text(yaml.safe_dump({**config, "decoder": {"widths": [16, 8, 4]}}))
     _refused(capsys, stopped, 4, "config.yaml describes another network than the run has")
     file.write_text(yaml.safe_dump(config))
     write_png(stopped / "data" / "train" / "masks" / "train_000.png", stripes((0, 1, 2, 3)))
@@ -362,7 +362,7 @@ def test_the_same_words_again_beside_resume_go_on_and_other_ones_are_refused_wit
     err = capsys.readouterr().err
     assert "augment.preset light -> none; optim.lr 0.001 -> 0.5: leave that out, or" in err
     assert err.count("\n") == 1
-    assert train("data", "resume=runs/cut", "decoder.widths=[8,8,8,8,8]", "resume_force=true") == 2
+    assert train("data", "resume=runs/cut", "decoder.widths=[8,8,8]", "resume_force=true") == 2
     assert "decoder.widths: what was learnt is tied to it" in capsys.readouterr().err
     assert tree_digest(stopped) == before
     assert train("data", "name=cut", "resume=runs/cut", "num_workers=1") == 0
