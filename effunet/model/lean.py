@@ -82,14 +82,14 @@ def double(coarse: Raw | Feature, skip: Float[Tensor, "B S i j"] | None, conv: n
     """
     feature = coarse.feature if isinstance(coarse, Raw) else coarse
     width = feature.shape[1]
-    weight = conv.weight[:, :width]
+    weight, beside = conv.weight.split([width, conv.in_channels - width], 1)
     if isinstance(coarse, Raw):
         result = NormActConv.apply(*_before(coarse), weight, None, _norm(coarse), DOUBLING)
     else:
         result = Doubled.apply(feature, weight)
     if skip is None:
         return result
-    return result.add_(F.conv2d(skip, conv.weight[:, width:], padding=1))
+    return result.add_(F.conv2d(skip, beside, padding=1))
 
 
 def project(raw: Raw, squeeze: nn.Module, conv: nn.Conv2d) -> Result:

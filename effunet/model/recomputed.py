@@ -145,8 +145,8 @@ class NormGateProject(Function):
         both = torch.bmm(gradient.flatten(2), active.flatten(2).mT)
         pixels = active.shape[2] * active.shape[3]
         del active
-        by_weight = torch.einsum("bed,bd->ed", both, gate).view_as(weight) if needs[7] else None
-        by_gate = torch.einsum("bed,ed->bd", both, matrix)
+        by_weight = (both * gate.unsqueeze(1)).sum(0).view_as(weight) if needs[7] else None
+        by_gate = (both * matrix).sum(1)
         # The gate's own net, last layer first.
         by_expanded = by_gate * gate * (1 - gate)
         by_squeezed = aten.silu_backward(by_expanded @ expand.flatten(1), squeezed)
@@ -215,21 +215,22 @@ def summed(weight: Float[Tensor, "E d 3 3"]) -> Float[Tensor, "d E 4 4"]:
     Rows 2i and 2i + 1 of the doubled feature are equal, so that taps which meet in one pixel can be
     summed beforehand: 4/9 of the multiply-adds.
     """
-    flipped = weight.flip(2, 3).transpose(0, 1)
-    result = flipped.new_zeros(*flipped.shape[:2], 4, 4)
-    for down in (0, 1):
-        for right in (0, 1):
-            result[:, :, down : down + 3, right : right + 3] += flipped
-    return result
+    taps = weight.transpose(0, 1)
+    return (taps.reshape(-1, 9) @ _sums(weight).mT).view(*taps.shape[:2], 4, 4)
 
 
 def summed_back(gradient: Float[Tensor, "d E 4 4"]) -> Float[Tensor, "E d 3 3"]:
     """Give the gradient of summed's argument, from that of its result."""
-    result = sum(
-        gradient[:, :, down : down + 3, right : right + 3] for down in (0, 1) for right in (0, 1)
-    )
-    assert isinstance(result, Tensor)
-    return result.transpose(0, 1).flip(2, 3)
+    taps = gradient.reshape(-1, 16) @ _sums(gradient)
+    return taps.view(*gradient.shape[:2], 3, 3).transpose(0, 1)
+
+
+def _sums(like: Tensor) -> Float[Tensor, "16 9"]:
+    """Which taps of a 3x3 kernel each of the 4x4 is the sum of."""
+    # A transposed convolution has its taps in the opposite order.
+    rows = like.new_tensor([[0, 0, 1], [0, 1, 1], [1, 1, 0], [1, 0, 0]])
+    # As one product, and not by slices, for a kernel can be larger than all features here.
+    return torch.kron(rows, rows)
 
 
 def _by_image(
