@@ -158,16 +158,7 @@ def test_an_unknown_version_is_refused_with_the_mend(tmp_path: Path) -> None:
         (lambda facts: facts | {"labels": []}, "labels"),
         (lambda facts: facts | {"labels": {"classes": [{"name": ""}]}}, "name|classes"),
         (lambda facts: facts | {"network": {}}, "network"),
-        (
-            lambda facts: (
-                facts
-                | {
-                    "network": facts["network"]
-                    | {"decoder": {"name": "unet", "widths": [10**9] * 5, "repeats": []}}
-                }
-            ),
-            "decoder.widths",
-        ),
+        (lambda facts: facts | {"network": facts["network"] | {"widths": [10**9] * 5}}, "widths"),
         (
             lambda facts: facts | {"network": facts["network"] | {"_target_": "os.mkdir"}},
             "_target_",

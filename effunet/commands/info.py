@@ -88,7 +88,7 @@ def _network(network: dict[str, Any]) -> Iterator[Text]:
     blocks = sum(stage["repeats"] for stage in encoder["stages"])
     yield _line("encoder", f"EfficientNet {encoder['name']}: {stages} stages, {blocks} blocks")
     skip = {"smp": "stem, reduction 16 as smp's B0"}.get(network["skip"], network["skip"])
-    decoder = plain.read(DecoderPlan, network["decoder"], "decoder").title
+    decoder = plain.read(DecoderPlan, DecoderPlan.gathered(network)["decoder"], "decoder").title
     yield _line("decoder", f"{decoder}, finest skip from {skip}")
 
 

@@ -5,7 +5,7 @@ the decoder ends at a coarser reduction --> crop back
 """
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -62,12 +62,14 @@ class NetworkPlan:
 
     def to_plain(self) -> dict[str, Any]:
         """Give the plan as JSON types."""
-        return facts.write(self)
+        return self.decoder.beside(facts.write(self))
 
     @classmethod
     def from_plain(cls, values: object, where: str = "network") -> "NetworkPlan":
         """Read what to_plain gave; anything else is a ModelError that names place and value."""
         try:
+            if isinstance(values, dict):
+                values = DecoderPlan.gathered(cast("dict[str, Any]", values))
             return facts.read(cls, values, where)
         except ValueError as fault:
             raise ModelError(f"no network can be built from the stored plan: {fault}") from fault

@@ -5,7 +5,7 @@ section 3.3): widths in proportion to the encoder's, and depth where a block is 
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from effunet.model.facts import check_range
 from effunet.model.scaling import BASELINE, HEAD, WIDEST, Plan, round_width
@@ -19,6 +19,9 @@ EFFICIENT_WIDTHS = (128, 96, 64)
 """Of the levels at reductions 16, 8 and 4, for B0 (docs/decoder.md says how they were found)."""
 
 DEEPEST = 16
+
+STORED = {"decoder": "name", "widths": "widths", "repeats": "repeats"}
+"""The keys of a stored network that are a decoder's, and their names here."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,22 @@ class DecoderPlan:
                 "decoder efficient takes 1 to 4 widths (to reductions 16, 8, 4, 2) and as many"
                 f" repeats, got {self.widths} and {self.repeats}"
             )
+
+    def beside(self, plain: dict[str, Any]) -> dict[str, Any]:
+        """Give the plain plan of a network with the decoder's numbers beside its own.
+
+        So has every segmenter file them: name under `decoder`, then `widths`, and `repeats` where
+        there are any.
+        """
+        repeats = {"repeats": list(self.repeats)} if self.repeats else {}
+        return plain | {"decoder": self.name, "widths": list(self.widths)} | repeats
+
+    @staticmethod
+    def gathered(plain: dict[str, Any]) -> dict[str, Any]:
+        """Give what `beside` gave with the decoder's numbers as a part of their own."""
+        rest = {key: value for key, value in plain.items() if key not in STORED}
+        part = {name: plain[key] for key, name in STORED.items() if key in plain}
+        return rest | ({"decoder": {"repeats": []} | part} if "decoder" in plain else {})
 
     @property
     def title(self) -> str:
