@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from rows import MEAN, STD, Rows, Work, arguments, resident, result, serve, table, unet
+from rows import MEAN, STD, Work, arguments, resident, result, serve, started, table, unet
 
 from effunet.allocator import keep_large_blocks
 
@@ -44,11 +44,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / "unet.pth"
         torch.save(unet(args).state_dict(), weights)
-        rows = Rows(ROWS, weights, args.threads)
-        rows.turn()
-        _check_equal_work(Path(folder))
-        rounds = [rows.turn() for _ in range(args.rounds)]
-        rows.end()
+        with started(ROWS, weights, args.threads) as rows:
+            rows.turn()
+            _check_equal_work(Path(folder))
+            rounds = [rows.turn() for _ in range(args.rounds)]
     facts = {"encoder": args.encoder, "height": args.height, "width": args.width}
     found = result(rounds, PAIRS, **facts, threads=args.threads)
     print(json.dumps(found) if args.json else table(found))

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from rows import MEAN, STD, Rows, Work, arguments, resident, result, serve, table, unet
+from rows import MEAN, STD, Work, arguments, resident, result, serve, started, table, unet
 
 from effunet.allocator import keep_large_blocks
 from effunet.model.encoder import EfficientNet
@@ -64,11 +64,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / "unet.pth"
         torch.save(unet(args).state_dict(), weights)
-        rows = Rows(names, weights, args.threads)
-        rows.turn()
-        difference = _difference(args, Path(folder)) if args.decoder == "unet" else None
-        rounds = [rows.turn() for _ in range(args.rounds)]
-        rows.end()
+        with started(names, weights, args.threads) as rows:
+            rows.turn()
+            difference = _difference(args, Path(folder)) if args.decoder == "unet" else None
+            rounds = [rows.turn() for _ in range(args.rounds)]
     facts = {name: getattr(args, name) for name in FACTS}
     found = result(rounds, PAIRS[args.device], **facts, difference=difference)
     for row in found["rows"].values():

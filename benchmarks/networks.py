@@ -1,16 +1,11 @@
 """The networks that the benchmarks compare, by name; fresh weights."""
 
 from collections.abc import Callable
-from typing import Any
 
 from torch import nn
 
 from effunet.model.encoder import EfficientNet
 from effunet.model.network import EffUNet
-
-
-class NoSuchNetwork(ValueError):
-    """This version of effunet does not build it."""
 
 
 def smp_unet(encoder: str, classes: int) -> nn.Module:
@@ -24,11 +19,7 @@ def our_unet(encoder: str, classes: int) -> EffUNet:
 
 
 def our_efficient(encoder: str, classes: int) -> EffUNet:
-    decoder: Any = "efficient"
-    try:
-        return EffUNet(EfficientNet(encoder), classes, decoder)
-    except (TypeError, ValueError) as fault:
-        raise NoSuchNetwork("this version of effunet has no efficient decoder") from fault
+    return EffUNet(EfficientNet(encoder), classes, "efficient")
 
 
 NETWORKS: dict[str, Callable[[str, int], nn.Module]] = {

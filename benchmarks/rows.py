@@ -1,14 +1,9 @@
-"""Rows of a benchmark: each a process of its own, pinned; they take turns, one piece of work each.
-
-So a busy neighbour meets them all, and no row profits from memory that another one left warm.
-"""
+"""What the benchmarks of predictions have in common: words, the peer, a row's work, the table."""
 
 import argparse
 import json
-import os
 import resource
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -17,12 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-
-TUNABLES = (
-    "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=4294967296:"
-    "glibc.malloc.trim_threshold=8589934592:glibc.malloc.top_pad=268435456"
-)
-"""What a user of smp may tell the allocator; rows whose name says "tuned" run with it."""
+from turns import TUNABLES, Rows
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -43,42 +33,13 @@ def arguments(description: str, names: tuple[str, ...]) -> argparse.ArgumentPars
     return parser
 
 
-class Rows:
-    """The processes; each is this very script, told which row it is."""
-
-    def __init__(self, names: tuple[str, ...], weights: Path, threads: int) -> None:
-        self._processes = {name: _start(name, weights, threads) for name in names}
-
-    def turn(self) -> Turn:
-        """Let each row do its work once, one after the other, and tell what it took."""
-        return {name: _ask(process) for name, process in self._processes.items()}
-
-    def end(self) -> None:
-        """Let them go."""
-        for process in self._processes.values():
-            process.communicate("")
-
-
-def _start(name: str, weights: Path, threads: int) -> subprocess.Popen[str]:
-    cores = sorted(os.sched_getaffinity(0))[:threads]
-    places = ",".join(f"{{{core}}}" for core in cores)
-    pins = {"OMP_NUM_THREADS": str(threads), "OMP_PROC_BIND": "close", "OMP_PLACES": places}
-    environment = {**os.environ, **pins}
-    if "tuned" in name:
-        environment["GLIBC_TUNABLES"] = TUNABLES
-    words = [sys.executable, *sys.argv, "--row", name, "--weights", str(weights)]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(words, stdin=pipe, stdout=pipe, text=True, env=environment)
-
-
-def _ask(process: subprocess.Popen[str]) -> Turn:
-    assert process.stdin is not None and process.stdout is not None
-    process.stdin.write("\n")
-    process.stdin.flush()
-    answer = process.stdout.readline()
-    if not answer:
-        raise SystemExit(f"a row ended: {process.args}")
-    return json.loads(answer)
+def started(names: tuple[str, ...], weights: Path, threads: int) -> Rows:
+    """Start the rows; each is this very script, told which one it is."""
+    rows = Rows(threads)
+    for name in names:
+        tuned = {"GLIBC_TUNABLES": TUNABLES} if "tuned" in name else {}
+        rows.start(name, [*sys.argv, "--row", name, "--weights", str(weights)], tuned)
+    return rows
 
 
 def serve(args: argparse.Namespace, work: Work, peak: Callable[[], int], clock: bool) -> None:

@@ -24,7 +24,6 @@ from pathlib import Path
 
 import torch
 from memory import held_bytes, peak, restart_peak, saved_bytes
-from networks import NETWORKS, NoSuchNetwork
 from steps import MIXED, ROWS, Setting, Step
 from training_result import result, table
 from turns import TUNABLES, Answer, Rows, serve
@@ -93,11 +92,6 @@ def _rows(args: argparse.Namespace) -> tuple[list[str], dict[str, str]]:
     left_out: dict[str, str] = {}
     if args.device == "cuda":
         left_out["smp-tuned"] = "it tunes the memory of a CPU"
-    try:
-        with torch.device("meta"):
-            NETWORKS["efficient"](args.encoder, args.classes)
-    except NoSuchNetwork as fault:
-        left_out |= {name: str(fault) for name in ROWS if name.startswith("efficient")}
     return [name for name in wanted if name not in left_out], {
         name: why for name, why in left_out.items() if name in wanted
     }
