@@ -83,11 +83,10 @@ def _arguments() -> argparse.Namespace:
 
 
 def _table(found: dict[str, Any], bandwidth: float | None) -> str:
-    rows = {name: row for name, row in found.items() if "eager" in row}
-    lines = [f"{'GB an image':26}" + "".join(f"{name:>14}" for name in rows)]
+    lines = [f"{'GB an image':26}" + "".join(f"{name:>14}" for name in found)]
 
     def line(title: str, text: Callable[[dict[str, Any]], str]) -> None:
-        lines.append(f"{title:26}" + "".join(f"{text(row):>14}" for row in rows.values()))
+        lines.append(f"{title:26}" + "".join(f"{text(row):>14}" for row in found.values()))
 
     line("eager", lambda row: f"{row['eager'] / 1e9:.2f}")
     line("fused floor", lambda row: f"{row['fused'] / 1e9:.2f}")
@@ -95,14 +94,13 @@ def _table(found: dict[str, Any], bandwidth: float | None) -> str:
     if bandwidth:
         line("eager, images/s", lambda row: f"{bandwidth / row['eager']:.0f}")
         line("fused floor, images/s", lambda row: f"{bandwidth / row['fused']:.0f}")
-    for kind in dict.fromkeys(kind for row in rows.values() for kind in row["kinds"]):
+    for kind in dict.fromkeys(kind for row in found.values() for kind in row["kinds"]):
 
         def share(row: dict[str, Any], kind: str = kind) -> str:
             moved = row["kinds"].get(kind, 0)
             return f"{moved / 1e9:.3f} {moved / row['eager']:6.1%}"
 
         line(kind, share)
-    lines += [f"{name}: {row['left_out']}" for name, row in found.items() if "left_out" in row]
     return "\n".join(lines)
 
 

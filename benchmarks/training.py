@@ -89,12 +89,10 @@ def _arguments() -> argparse.Namespace:
 def _rows(args: argparse.Namespace) -> tuple[list[str], dict[str, str]]:
     """The rows to measure, and those that cannot be, with the reason."""
     wanted = args.rows or [name for name in ROWS if args.compile or "compile" not in name]
-    left_out: dict[str, str] = {}
-    if args.device == "cuda":
-        left_out["smp-tuned"] = "it tunes the memory of a CPU"
-    return [name for name in wanted if name not in left_out], {
-        name: why for name, why in left_out.items() if name in wanted
-    }
+    if args.device != "cuda" or "smp-tuned" not in wanted:
+        return wanted, {}
+    rest = [name for name in wanted if name != "smp-tuned"]
+    return rest, {"smp-tuned": "it tunes the memory of a CPU"}
 
 
 def _measure(args: argparse.Namespace, rows: list[str], weights: Path) -> list[dict[str, Answer]]:
