@@ -125,7 +125,7 @@ def test_a_ratio_is_the_median_of_the_rounds_own(load: Load):
     assert load("turns").ratio([2.0, 9.0, 8.0], [1.0, 3.0, 4.0]) == [2.0, 2.0, 3.0]
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_unequal_networks_are_not_compared(load: Load, tmp_path: Path):
     work, setting = load("equal_work"), load("steps").Setting
     given = setting("b0", 64, 2, 19, torch.device("cpu"), "32")
@@ -136,7 +136,7 @@ def test_unequal_networks_are_not_compared(load: Load, tmp_path: Path):
         work.check(smp, step.network, given)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_the_command_gives_a_whole_answer():
     rows, shape = ["smp", "unet", "efficient"], ["--size", "64", "--batch", "2"]
     words = ["--rounds", "2", *shape, "--json", "--rows", *rows]

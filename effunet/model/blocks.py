@@ -52,7 +52,8 @@ class ConvNormAct(nn.Module):
                 inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False
             )
         self.norm = nn.BatchNorm2d(outputs, eps=eps, momentum=NORM_MOMENTUM)
-        self.act = nn.SiLU(inplace=True) if act else nn.Identity()
+        # Not in place: autograd would copy the input first.
+        self.act = nn.SiLU() if act else nn.Identity()
 
     def forward(self, feature: Feature) -> Result:
         """Convolve, normalise, activate."""
