@@ -126,6 +126,7 @@ def test_a_ratio_is_the_median_of_the_rounds_own(load: Load):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_unequal_networks_are_not_compared(load: Load, tmp_path: Path):
     work, setting = load("equal_work"), load("steps").Setting
     given = setting("b0", 64, 2, 19, torch.device("cpu"), "32")
@@ -137,6 +138,7 @@ def test_unequal_networks_are_not_compared(load: Load, tmp_path: Path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_command_gives_a_whole_answer():
     rows, shape = ["smp", "unet", "efficient"], ["--size", "64", "--batch", "2"]
     words = ["--rounds", "2", *shape, "--json", "--rows", *rows]
