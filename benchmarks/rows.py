@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import resource
 import statistics
 import sys
 import time
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from memory import peak
 from turns import TUNABLES, Rows
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -64,7 +64,7 @@ def serve(args: argparse.Namespace, work: Work, peak: Callable[[], int], clock: 
 
 def resident() -> int:
     """Most MB that the process has held so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    return peak(torch.device("cpu")) // 2**20
 
 
 def unet(args: argparse.Namespace) -> torch.nn.Module:

@@ -1,4 +1,4 @@
-"""The C library's allocator, told to keep large blocks for a program that predicts on a CPU.
+"""The C library's allocator, told to keep large blocks for a program that computes on a CPU.
 
 glibc gives every large block back to the system at once and asks for it anew, so that each layer of
 a network writes into memory whose pages the system must find and clear first.

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from effunet.model import lean
 from effunet.model.lean import Raw
+from effunet.model.outline import outline
 from effunet.model.same import StridedSameConv
 from effunet.tensors import Feature, Result
 
@@ -54,10 +55,11 @@ class ConvNormAct(nn.Module):
         self.norm = nn.BatchNorm2d(outputs, eps=eps, momentum=NORM_MOMENTUM)
         # Not in place: autograd would copy the input first.
         self.act = nn.SiLU() if act else nn.Identity()
+        self.built = outline(self)
 
     def forward(self, feature: Feature) -> Result:
         """Convolve, normalise, activate."""
-        if isinstance(self.act, nn.SiLU) and lean.applies(feature, self, PARTS):
+        if isinstance(self.act, nn.SiLU) and lean.applies(feature, self, self.built):
             return lean.activate(Raw(self.conv(feature), self.norm, "silu"))
         return self.act(self.norm(self.conv(feature)))
 
@@ -139,10 +141,13 @@ class MBConv(nn.Module):
         self.project = ConvNormAct(inner, outputs, act=False, padding=padding, eps=eps)
         self.shortcut = stride == 1 and inputs == outputs
         self.drop_path = DropPath(drop_path if self.shortcut else 0.0)
+        self.built = outline(self)
 
     def forward(self, feature: Feature) -> Result:
         """Run the branch, and add the input where the shapes allow."""
-        branch = self._lean(feature) if lean.applies(feature, self, PARTS) else self._plain(feature)
+        branch = (
+            self._lean(feature) if lean.applies(feature, self, self.built) else self._plain(feature)
+        )
         return feature + self.drop_path(branch) if self.shortcut else branch
 
     def _plain(self, feature: Feature) -> Result:
@@ -157,10 +162,6 @@ class MBConv(nn.Module):
             filtered = depthwise.conv(feature)
         raw = Raw(filtered, depthwise.norm, "silu")
         return project.norm(lean.project(raw, self.squeeze, project.conv))
-
-
-PARTS = (ConvNormAct, SqueezeExcite, DropPath, MBConv)
-"""What may be within a module here, beside lean.LEAVES."""
 
 
 def init_weights(module: nn.Module) -> None:

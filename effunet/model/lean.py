@@ -4,15 +4,20 @@ What a network's own modules compute one after another, recomputed.py computes i
 the convolutions' raw outputs as all that is kept for the backward pass. `applies` says when.
 """
 
+from collections.abc import Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 from torch.nn.modules.module import _has_any_global_hook  # pyright: ignore[reportPrivateUsage]
 
 from effunet.model.normed import Act, Norm
+from effunet.model.outline import Outline, outline
 from effunet.model.recomputed import (
     DOUBLING,
     Doubled,
@@ -24,19 +29,29 @@ from effunet.model.recomputed import (
 from effunet.model.same import StridedSameConv
 from effunet.tensors import Feature, Result
 
-LEAVES = (nn.Conv2d, StridedSameConv, nn.BatchNorm2d, nn.SiLU, nn.ReLU, nn.Identity)
-
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 """Where torch keeps what is called beside a module's own forward; it has no public word for it."""
 
+_plain = ContextVar("plain", default=False)
 
-def applies(feature: Tensor, module: nn.Module, containers: tuple[type[nn.Module], ...]) -> bool:
+
+@contextmanager
+def plain() -> Generator[None]:
+    """Let every module compute for itself, as second derivatives need it."""
+    before = _plain.set(True)
+    try:
+        yield
+    finally:
+        _plain.reset(before)
+
+
+def applies(feature: Tensor, module: nn.Module, built: Outline) -> bool:
     """Tell whether `module` may be computed by the functions below instead of by its own parts.
 
     So it is in a training on a CPU in float32 or float64, where it has been measured, and where
-    nothing can tell the difference: not in evaluation, under autocast, torch.compile, an export, a
-    trace or a functional transform, and not with a hook on a part, or a part of another type than
-    LEAVES and `containers`, as a pruning, a parametrisation or an explainer sets them.
+    nothing can tell the difference but a second derivative: not in evaluation, under autocast,
+    torch.compile, an export, a trace, a functional transform or a forward derivative, and not with
+    a hook on a part, or where the outline is no longer the one that it was `built` with.
     """
     return (
         module.training
@@ -48,8 +63,11 @@ def applies(feature: Tensor, module: nn.Module, containers: tuple[type[nn.Module
         and not torch.jit.is_tracing()
         and not torch.is_autocast_enabled("cpu")
         and not torch._C._are_functorch_transforms_active()  # pyright: ignore[reportPrivateUsage]
+        and forward_ad._current_level < 0  # pyright: ignore[reportPrivateUsage]
+        and not _plain.get()
         and not _has_any_global_hook()
-        and all(_is_plain(part, containers) for part in module.modules())
+        and not any(getattr(part, name) for part in module.modules() for name in HOOKS)
+        and outline(module) == built
     )
 
 
@@ -122,12 +140,3 @@ def _norm(raw: Raw) -> Norm:
         if norm.num_batches_tracked is not None:
             norm.num_batches_tracked.add_(1)
     return Norm(raw.act, norm.eps, mean, variance, norm.training, norm.momentum)
-
-
-def _is_plain(part: nn.Module, containers: tuple[type[nn.Module], ...]) -> bool:
-    if isinstance(part, nn.BatchNorm2d) and (
-        part.momentum is None or not part.affine or not part.track_running_stats
-    ):
-        return False
-    hooks: list[object] = [getattr(part, name) for name in HOOKS]
-    return type(part) in LEAVES + containers and not any(hooks)

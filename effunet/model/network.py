@@ -18,6 +18,7 @@ from effunet.model.decoders.plan import DecoderName, DecoderPlan, decoder_plan
 from effunet.model.decoders.unet import UNetDecoder
 from effunet.model.encoder import EfficientNet, Numerics
 from effunet.model.facts import check_range
+from effunet.model.outline import outline
 from effunet.model.scaling import WIDEST, Plan, Skip
 from effunet.tensors import Image, Logits, Pyramid, Result
 
@@ -117,6 +118,7 @@ class EffUNet(nn.Module):
             self.head = nn.Conv2d(decoder.widths[-1], classes, 1)
         nn.init.xavier_uniform_(self.head.weight)
         nn.init.zeros_(self.head.get_parameter("bias"))
+        self.head_built, self.built = outline(self.head), outline(self)
         # Not among the weights: the plan says them, and two homes could disagree.
         numerics = self.plan.numerics
         self.register_buffer("mean", raw.per_channel(numerics.mean), persistent=False)
@@ -152,7 +154,7 @@ class EffUNet(nn.Module):
         if (
             isinstance(decoder, UNetDecoder)
             and decoder.is_lean(pyramid)
-            and lean.applies(pyramid[-1], self.head, ())
+            and lean.applies(pyramid[-1], self.head, self.head_built)
         ):
             return lean.convolve(decoder.raw(pyramid, checkpointing=checkpointing), self.head)
         return self.head(decoder(pyramid, checkpointing=checkpointing))

@@ -251,6 +251,26 @@ def test_a_network_with_a_decoder_that_has_no_form_computes_for_itself() -> None
         assert torch.equal(logits, network(image))
 
 
+def relu(network: EffUNet) -> None:
+    network.encoder.stem.act = nn.ReLU()
+
+
+def dilation(network: EffUNet) -> None:
+    conv = network.encoder.stages[-1][0].depthwise.conv
+    conv.dilation = conv.padding = (2, 2)
+
+
+@pytest.mark.parametrize("change", [relu, dilation])
+def test_a_network_of_which_a_part_was_exchanged_computes_for_itself(change: Any) -> None:
+    network, image, latest = network_of(), photo(1, 3, 64, 64), Latest()
+    before = latest.logits(network, image)
+    change(network)
+    with torch.no_grad():
+        expected = network(image)
+    assert torch.equal(latest.logits(network, image), expected)
+    assert not torch.allclose(before, expected, atol=1e-3)
+
+
 SIZES = ((1, 3, 64, 64), (1, 3, 45, 70), (2, 3, 64, 64), (1, 3, 64, 64))
 
 

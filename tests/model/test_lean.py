@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 from torch.nn.utils.parametrizations import weight_norm
 
 from effunet.model import lean
-from effunet.model.blocks import PARTS, ConvNormAct, MBConv
+from effunet.model.blocks import ConvNormAct, MBConv
 from effunet.model.decoders.unet import UNetDecoder
 from effunet.model.encoder import EfficientNet
 from effunet.model.network import EffUNet
@@ -262,6 +263,10 @@ def hook(module: nn.Module) -> None:
     module.register_forward_hook(lambda *_: None)
 
 
+def dilate(conv: nn.Conv2d) -> None:
+    conv.dilation = conv.padding = (2, 2)
+
+
 CHANGES: dict[str, Callable[[MBConv], object]] = {
     "a hook": hook,
     "a hook on a part": lambda block: hook(block.squeeze.expand),
@@ -271,6 +276,15 @@ CHANGES: dict[str, Callable[[MBConv], object]] = {
         block.project, "norm", nn.BatchNorm2d(8, track_running_stats=False)
     ),
     "a parametrised weight": lambda block: weight_norm(block.project.conv),
+    "a dilated filter": lambda block: dilate(block.depthwise.conv),
+    "another border": lambda block: setattr(block.depthwise.conv, "padding_mode", "reflect"),
+    "another activation": lambda block: setattr(block.expand, "act", nn.ReLU()),
+    "another activation of the gate": lambda block: setattr(block.squeeze, "act", nn.ReLU()),
+    "no gate": lambda block: setattr(block, "squeeze", nn.Identity()),
+    "no norm": lambda block: setattr(block.expand, "norm", nn.Identity()),
+    "a forward of its own": lambda block: setattr(
+        block.depthwise.conv, "forward", block.depthwise.conv.forward
+    ),
     "evaluation": lambda block: block.eval(),
 }
 
@@ -278,19 +292,48 @@ CHANGES: dict[str, Callable[[MBConv], object]] = {
 @pytest.mark.parametrize("change", CHANGES)
 def test_what_would_notice_is_computed_by_the_modules(change: str) -> None:
     block, feature = MBConv(8, 8, kernel=3, stride=1, expansion=4), torch.rand(2, 8, 4, 4)
-    assert lean.applies(feature, block, PARTS)
+    assert lean.applies(feature, block, block.built)
     CHANGES[change](block)
-    assert not lean.applies(feature, block, PARTS)
+    assert not lean.applies(feature, block, block.built)
+
+
+@DECODERS
+def test_an_exchanged_part_of_the_decoder_is_computed_by_the_modules(
+    as_plain: Callable[..., Any], decoder: str
+) -> None:
+    image = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
+
+    def exchange(net: nn.Module) -> None:
+        dilate(next(p for p in net.decoder.modules() if getattr(p, "kernel_size", 0) == (3, 3)))
+
+    compute = lambda: outcome(lambda: network(decoder), [image], exchange)  # noqa: E731
+    assert_equal(compute(), as_plain(compute))
+
+
+# torch's own forward derivatives, not effunet, script a function.
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:FutureWarning")
+def test_second_and_forward_derivatives_are_those_of_the_modules() -> None:
+    block = MBConv(4, 4, kernel=3, stride=1, expansion=2).double()
+    feature = torch.rand(2, 4, 4, 4, dtype=torch.float64, requires_grad=True)
+    with lean.plain():
+        assert not lean.applies(feature, block, block.built)
+        (first,) = torch.autograd.grad(block(feature).square().sum(), feature, create_graph=True)
+        first.square().sum().backward()
+    assert feature.grad is not None and feature.grad.abs().max() > 0
+    with forward_ad.dual_level():
+        dual = forward_ad.make_dual(feature.detach(), torch.ones_like(feature))
+        assert forward_ad.unpack_dual(block(dual)).tangent is not None
+    assert lean.applies(feature, block, block.built)
 
 
 def test_without_gradients_under_autocast_in_half_or_elsewhere_the_modules_compute() -> None:
     block, feature = MBConv(8, 8, kernel=3, stride=1, expansion=4), torch.rand(2, 8, 4, 4)
     with torch.no_grad():
-        assert not lean.applies(feature, block, PARTS)
+        assert not lean.applies(feature, block, block.built)
     with torch.autocast("cpu", torch.bfloat16):
-        assert not lean.applies(feature, block, PARTS)
-    assert not lean.applies(feature.bfloat16(), block, PARTS)
-    assert not lean.applies(feature.to("meta"), block, PARTS)
+        assert not lean.applies(feature, block, block.built)
+    assert not lean.applies(feature.bfloat16(), block, block.built)
+    assert not lean.applies(feature.to("meta"), block, block.built)
 
 
 @DECODERS

@@ -18,6 +18,7 @@ from effunet.model import lean
 from effunet.model.checkpointing import run
 from effunet.model.decoders.plan import DecoderPlan
 from effunet.model.lean import Raw
+from effunet.model.outline import outline
 from effunet.tensors import Feature, Pyramid, Result
 
 EXPANSION = 2
@@ -33,10 +34,11 @@ class DecoderBlock(nn.Module):
         self.expand = _conv_norm(width, inner)
         self.depthwise = _conv_norm(inner, inner, kernel=3, groups=inner)
         self.project = _conv_norm(inner, width)
+        self.built = outline(self)
 
     def forward(self, feature: Feature) -> Feature:
         """Add what the branch finds."""
-        if lean.applies(feature, self, PARTS):
+        if lean.applies(feature, self, self.built):
             return feature + self._lean(feature)
         inner = F.relu(self.expand(feature), inplace=True)
         inner = F.relu(self.depthwise(inner), inplace=True)
@@ -58,6 +60,7 @@ class DecoderLevel(nn.Module):
         self.coarse = nn.Conv2d(inputs, outputs, 1, bias=False)
         self.skip = nn.Conv2d(skip, outputs, 1, bias=False)
         self.norm = nn.BatchNorm2d(outputs)
+        self.norm_built = outline(self.norm)
         self.mix = nn.Sequential(*(DecoderBlock(outputs) for _ in range(repeats)))
 
     def forward(self, coarse: Feature, skip: Float[Tensor, "B S i j"]) -> Result:
@@ -65,7 +68,7 @@ class DecoderLevel(nn.Module):
         size = skip.shape[-2:]
         enlarged = F.interpolate(self.coarse(coarse), size=size, mode="bilinear")
         joined = enlarged + self.skip(skip)
-        if lean.applies(joined, self.norm, ()):
+        if lean.applies(joined, self.norm, self.norm_built):
             return self.mix(lean.activate(Raw(joined, self.norm, "relu")))
         return self.mix(F.relu(self.norm(joined), inplace=True))
 
@@ -89,7 +92,7 @@ class EfficientDecoder(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, pyramid: Pyramid, *, checkpointing: bool = False) -> Feature:
-        """Give the last level's feature: for three levels at reduction 4.
+        """Give the last level's feature, at reduction 16, 8, 4 or 2 for one to four levels.
 
         With `checkpointing`, a training keeps only what flows into the levels.
         """
@@ -97,10 +100,6 @@ class EfficientDecoder(nn.Module):
         for level, skip in zip(self.levels, reversed(skips), strict=False):
             feature = run(level, feature, skip, within=[level], checkpointing=checkpointing)
         return feature
-
-
-PARTS = (DecoderBlock, nn.Sequential)
-"""What may be within a block, beside lean.LEAVES."""
 
 
 def parts(layer: nn.Module) -> tuple[nn.Conv2d, nn.BatchNorm2d]:

@@ -19,6 +19,7 @@ EFFICIENT_WIDTHS = (128, 96, 64)
 """Of the levels at reductions 16, 8 and 4, for B0 (docs/decoder.md says how they were found)."""
 
 DEEPEST = 16
+LEVELS = 4
 
 STORED = {"decoder": "name", "widths": "widths", "repeats": "repeats"}
 """The keys of a stored network that are a decoder's, and their names here."""
@@ -44,10 +45,10 @@ class DecoderPlan:
                     f"decoder unet takes {len(UNET_WIDTHS)} widths and no repeats,"
                     f" got {self.widths} and {self.repeats}"
                 )
-        elif not 1 <= levels <= 4 or len(self.repeats) != levels:
+        elif not 1 <= levels <= LEVELS or len(self.repeats) != levels:
             raise ValueError(
-                "decoder efficient takes 1 to 4 widths (to reductions 16, 8, 4, 2) and as many"
-                f" repeats, got {self.widths} and {self.repeats}"
+                "decoder efficient takes 1 to 4 widths (to reductions 16, 8, 4, 2; unet takes 5)"
+                f" and as many repeats, got {self.widths} and {self.repeats or 'none'}"
             )
 
     def beside(self, plain: dict[str, Any]) -> dict[str, Any]:
@@ -97,6 +98,8 @@ def decoder_plan(
     if widths is None:
         scale = encoder.head / HEAD
         widths = tuple(round_width(scale * width) for width in EFFICIENT_WIDTHS)
+    if repeats is None and len(widths) > LEVELS:
+        repeats = ()  # widths are to blame, not what would follow from them
     if repeats is None:
         # Whole times as deep as B0: the encoder's own rule, up, would double it at B1 already.
         deep = max(1, encoder.blocks // sum(stage.repeats for stage in BASELINE))

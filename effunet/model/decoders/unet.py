@@ -16,6 +16,7 @@ from effunet.model import lean
 from effunet.model.checkpointing import run
 from effunet.model.decoders.plan import UNET_WIDTHS
 from effunet.model.lean import Raw
+from effunet.model.outline import outline
 from effunet.tensors import Feature, Pyramid, Result
 
 RECOMPUTED = 2
@@ -56,14 +57,14 @@ class DecoderStep(nn.Module):
             norm: of the step before; the own second one is left to the next step.
             skip: of exactly twice its height and width.
         """
-        (conv1, norm1), (conv2, _) = _parts(self.conv1), _parts(self.conv2)
+        (conv1, norm1), (conv2, _) = parts(self.conv1), parts(self.conv2)
         before = coarse if norm is None else Raw(coarse, norm, "relu")
         return lean.convolve(Raw(lean.double(before, skip, conv1), norm1, "relu"), conv2)
 
     @property
     def norm(self) -> nn.BatchNorm2d:
         """The second one."""
-        return _parts(self.conv2)[1]
+        return parts(self.conv2)[1]
 
 
 class UNetDecoder(nn.Module):
@@ -87,6 +88,7 @@ class UNetDecoder(nn.Module):
             DecoderStep(*step) for step in zip(inputs, (*reversed(skips), 0), widths, strict=True)
         )
         self.apply(_init_conv)
+        self.built = outline(self)
 
     def forward(self, pyramid: Pyramid, *, checkpointing: bool = False) -> Feature:
         """Give the last step's feature, at twice the size of the pyramid's finest level.
@@ -107,7 +109,7 @@ class UNetDecoder(nn.Module):
             [2 * side for side in coarse.shape[-2:]] == list(fine.shape[-2:])
             for fine, coarse in pairwise(pyramid)
         )
-        return doubles and lean.applies(pyramid[-1], self, PARTS)
+        return doubles and lean.applies(pyramid[-1], self, self.built)
 
     def raw(self, pyramid: Pyramid, *, checkpointing: bool = False) -> Raw:
         """Give what `forward` does, before its last norm and activation."""
@@ -123,10 +125,6 @@ class UNetDecoder(nn.Module):
         return Raw(coarse, norm, "relu")
 
 
-PARTS = (DecoderStep, UNetDecoder, nn.Sequential, nn.ModuleList)
-"""What may be within the decoder, beside lean.LEAVES."""
-
-
 def _conv_norm_relu(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
@@ -135,7 +133,8 @@ def _conv_norm_relu(inputs: int, outputs: int) -> nn.Sequential:
     )
 
 
-def _parts(layer: nn.Module) -> tuple[nn.Conv2d, nn.BatchNorm2d]:
+def parts(layer: nn.Module) -> tuple[nn.Conv2d, nn.BatchNorm2d]:
+    """Convolution and norm of a layer of a step."""
     conv, norm, _ = layer.children()
     assert isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
     return conv, norm

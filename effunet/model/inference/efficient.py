@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from effunet.model.decoders.efficient import DecoderBlock, DecoderLevel, EfficientDecoder, parts
+from effunet.model.encoder import EfficientNet
 from effunet.model.inference import rows
 from effunet.model.inference.folded import Act, FoldedConv, folded
 from effunet.tensors import Feature, Logits, Pyramid, Result
@@ -30,7 +31,7 @@ class FoldedEfficient(nn.Module):
 
     def strips(self, pyramid: Pyramid, height: int, width: int) -> Iterator[Logits]:
         """Give the logits of an image from top to bottom, in strips as wide as it."""
-        scale = 32 >> len(self.levels)
+        scale = EfficientNet.reduction >> len(self.levels)
         coarse = self._coarse(pyramid)
         batch, classes, coarse_height, coarse_width = coarse.shape
         del pyramid

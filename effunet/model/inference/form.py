@@ -18,10 +18,8 @@ from effunet.model.inference.efficient import FoldedEfficient
 from effunet.model.inference.encoder import folded_encoder
 from effunet.model.inference.unet import FoldedUNet
 from effunet.model.network import EffUNet
+from effunet.model.outline import outline
 from effunet.tensors import Image, Logits, Pyramid, Result
-
-DECODERS = UNetDecoder, EfficientDecoder
-"""Decoders with a form of their own."""
 
 
 class InferenceForm(nn.Module):
@@ -33,7 +31,7 @@ class InferenceForm(nn.Module):
     mean: Tensor
 
     def __init__(self, network: EffUNet) -> None:
-        """Make it of a network whose decoder is one of DECODERS, itself and no kind of it."""
+        """Make it of a network that still is what it was built as."""
         super().__init__()
         dtype = network.mean.dtype
         self.reduction, self.classes = network.reduction, network.plan.classes
@@ -43,6 +41,7 @@ class InferenceForm(nn.Module):
         if isinstance(decoder, UNetDecoder):
             self.decoder = FoldedUNet(decoder, head, network.encoder.widths[-1], dtype)
         else:
+            assert isinstance(decoder, EfficientDecoder)
             self.decoder = FoldedEfficient(decoder, head, dtype)
         self.eval().requires_grad_(False)
 
@@ -99,8 +98,8 @@ class Latest:
     def strips(self, network: nn.Module, image: Image) -> Iterator[Logits]:
         """Give a network's logits, its own or those of its form, in strips from top to bottom.
 
-        EffUNet has a form on a CPU. Everything else gives one strip, and so does an EffUNet with a
-        decoder that has no form.
+        EffUNet has a form on a CPU. Everything else gives one strip, and so does an EffUNet of
+        which a part was exchanged.
 
         A change is seen by torch's counter of changes in place: one that evades it, as through
         `weight.data`, is not.
@@ -127,7 +126,7 @@ class Latest:
 
 def _has_form(network: EffUNet) -> bool:
     return (
-        type(network.decoder) in DECODERS
+        outline(network) == network.built
         and network.mean.device.type == "cpu"
         and network.mean.dtype in (torch.float32, torch.float64)
     )

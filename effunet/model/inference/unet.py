@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from effunet.model.decoders.unet import DecoderStep, UNetDecoder
+from effunet.model.decoders.unet import DecoderStep, UNetDecoder, parts
 from effunet.model.inference import rows
 from effunet.model.inference.folded import Doubling, FoldedConv, folded
 from effunet.tensors import Feature, Pyramid, Result
@@ -82,7 +82,7 @@ class FoldedStep(nn.Module):
     def __init__(self, step: DecoderStep, coarse: int, dtype: torch.dtype) -> None:
         super().__init__()
         self.doubling, self.mix = _doubling(step, coarse, dtype)
-        conv, norm = _parts(step.conv1)
+        conv, norm = parts(step.conv1)
         weight = folded(conv, norm)[0][:, coarse:]
         nothing = weight.new_zeros(len(weight))  # the bias comes with the other half
         self.skip = FoldedConv(weight, nothing, padding=1, act="relu", dtype=dtype)
@@ -94,14 +94,8 @@ class FoldedStep(nn.Module):
 
 def _doubling(step: DecoderStep, coarse: int, dtype: torch.dtype) -> tuple[Doubling, FoldedConv]:
     """The first convolution's share of the coarse feature, and the second one."""
-    conv, norm = _parts(step.conv1)
+    conv, norm = parts(step.conv1)
     weight, bias = folded(conv, norm)
     act = "none" if weight.shape[1] > coarse else "relu"  # behind the sum with the skip's share
     doubling = Doubling(weight[:, :coarse], bias, act, dtype)
-    return doubling, FoldedConv(*folded(*_parts(step.conv2)), padding=1, act="relu", dtype=dtype)
-
-
-def _parts(layer: nn.Module) -> tuple[nn.Conv2d, nn.BatchNorm2d]:
-    conv, norm, _ = layer.children()
-    assert isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
-    return conv, norm
+    return doubling, FoldedConv(*folded(*parts(step.conv2)), padding=1, act="relu", dtype=dtype)

@@ -75,8 +75,8 @@ class Encoder:
     )
     checkpointing: bool = key(
         False,
-        "recompute the activations of each block, and of the U-Net decoder's finest steps, in the"
-        " backward pass: less memory, more time",
+        "recompute the activations of each block and of the decoder's levels (of the U-Net's, the"
+        " two finest) in the backward pass: less memory, more time",
     )
     freeze: float = key(
         0.0,
