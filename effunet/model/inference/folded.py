@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from effunet.model.blocks import ConvNormAct, StridedSameConv
+from effunet.model.doubling import summed
 from effunet.tensors import Feature, Result
 
 Act = Literal["none", "relu", "swish"]  # by oneDNN's names
@@ -118,11 +119,7 @@ class FoldedConv(nn.Module):
 
 
 class Doubling(nn.Module):
-    """A 3x3 convolution of a map that was doubled by repeating its pixels, without that map.
-
-    Rows 2i and 2i + 1 of the doubled map are equal, so that taps which meet in one pixel can be
-    summed beforehand: a transposed 4x4 convolution of stride 2, with 4/9 of the multiply-adds.
-    """
+    """A 3x3 convolution of a map that was doubled by repeating its pixels, without that map."""
 
     weight: Tensor
     bias: Tensor
@@ -137,13 +134,7 @@ class Doubling(nn.Module):
         """Take the weight of the convolution that it stands for."""
         super().__init__()
         self.act: Act = act
-        flipped = weight.flip(2, 3).transpose(0, 1)
-        inputs, outputs = flipped.shape[:2]
-        summed = flipped.new_zeros(inputs, outputs, 4, 4)
-        for down in (0, 1):
-            for right in (0, 1):
-                summed[:, :, down : down + 3, right : right + 3] += flipped
-        self.register_buffer("weight", summed.to(dtype))
+        self.register_buffer("weight", summed(weight).to(dtype))
         self.register_buffer("bias", bias.to(dtype, copy=True))
         self._packed = Packed()
 
