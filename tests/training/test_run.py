@@ -92,20 +92,28 @@ def test_a_dataset_folder_that_may_not_be_written_trains_and_stays_as_it_was(tra
     assert tree_digest(trained.home / "data") == trained.data_before
 
 
-@pytest.mark.parametrize("strip", [2**12, rows.STRIP])
+@pytest.mark.parametrize(
+    ("decoder", "strip", "count"),
+    [
+        ("efficient", 2**12, 24),
+        ("efficient", rows.STRIP, 1),
+        ("unet", 2**12, 6),
+        ("unet", rows.STRIP, 1),
+    ],
+)
 def test_the_segmenter_computes_the_bits_that_the_validation_does(
-    strip: int, monkeypatch: pytest.MonkeyPatch
+    decoder: Any, strip: int, count: int, monkeypatch: pytest.MonkeyPatch
 ):
     """Not so where torch takes the memory of one for planes and of the other for pixels."""
     monkeypatch.setattr(rows, "STRIP", strip)
-    network = EffUNet(EfficientNet("b0"), classes=11).eval()  # narrower ones hide the difference
+    network = EffUNet(EfficientNet("b0"), 11, decoder).eval()  # narrower ones hide the difference
     labels = LabelMap(tuple(LabelClass(f"c{i}", (i, i, i), (i,)) for i in range(11)))
     pairs = [Sample(random_image(0, (96, 128)), np.zeros((96, 128), np.uint8), "one")]
     data = SegmentationData(pairs, pairs, Augment("none"), batch_size=1, seed=0)
     (batch,) = data.val_dataloader()
     strips = Latest().strips(network, batch["image"])  # what Training counts
     validated = [logits[0].softmax(0) for logits in strips]
-    assert len(validated) == (6 if strip == 2**12 else 1)
+    assert len(validated) == count
     found = Segmenter(network, labels).probabilities(pairs[0].image)
     assert torch.equal(found, torch.cat(validated, 1))
 
@@ -263,7 +271,8 @@ def test_the_memory_layout_of_a_step_is_the_one_asked_for(
 
     def forward(network: EffUNet, image: Tensor, original: Any = EffUNet.forward) -> Tensor:
         if network.training:
-            channels = network.head.weight.is_contiguous(memory_format=torch.channels_last)
+            weight = network.encoder.stem.conv.weight
+            channels = weight.is_contiguous(memory_format=torch.channels_last)
             assert channels == image.is_contiguous(memory_format=torch.channels_last)
             seen.append(channels)
         return original(network, image)
