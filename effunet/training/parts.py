@@ -21,7 +21,6 @@ from effunet.data.loading.whereabouts import Progress, Whereabouts
 from effunet.errors import UsageError
 from effunet.model import pretrained
 from effunet.model.architectures import TWINS
-from effunet.model.decoders.plan import DecoderName, DecoderPlan, decoder_plan
 from effunet.model.encoder import EfficientNet, Numerics
 from effunet.model.foreign import SmpNetwork, SmpPlan
 from effunet.model.kinds import Network
@@ -80,7 +79,7 @@ def network_of(config: Config, classes: int, pixels: Pixels) -> Network:
     )
     if weights is not None:
         pretrained.load(encoder, weights, stem=part.stem_rule)
-    return EffUNet(encoder, classes, decoder_of(config))
+    return EffUNet(encoder, classes, config.decoder.plan(encoder.plan))
 
 
 def _numerics(weights: pretrained.Weights | None, pixels: Pixels, stem_rule: str) -> Numerics:
@@ -121,13 +120,6 @@ def weights_of(config: Config) -> pretrained.Weights | None:
         variant=encoder_plan(config).name,
         notify=print if machine.is_first() else lambda line: None,
     )
-
-
-def decoder_of(config: Config) -> DecoderPlan:
-    """Return the decoder that the config describes, at the scale of its encoder."""
-    part = config.decoder
-    widths, repeats = (tuple(n) if n is not None else None for n in (part.widths, part.repeats))
-    return decoder_plan(cast("DecoderName", part.name), encoder_plan(config), widths, repeats)
 
 
 def encoder_plan(config: Config) -> Plan:

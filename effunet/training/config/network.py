@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 from effunet.model.architectures import ARCHITECTURES
+from effunet.model.decoders.plan import DecoderName, DecoderPlan, decoder_plan
 from effunet.model.lineages import LINEAGES, STEM_RULES
+from effunet.model.scaling import Plan
 from effunet.training.config.key import key
 
 
@@ -119,3 +122,12 @@ class Decoder:
         low=1,
         high=16,
     )
+
+    def plan(self, encoder: Plan) -> DecoderPlan:
+        """Give the decoder that the keys describe, at the scale of an encoder.
+
+        Raises:
+            ValueError: numbers that the decoder does not take.
+        """
+        widths, repeats = (tuple(n) if n is not None else None for n in (self.widths, self.repeats))
+        return decoder_plan(cast("DecoderName", self.name), encoder, widths, repeats)

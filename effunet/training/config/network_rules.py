@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
-from typing import cast
 
 from effunet.errors import UsageError
 from effunet.model.architectures import ARCHITECTURES
-from effunet.model.decoders.plan import DecoderName, decoder_plan
 from effunet.model.scaling import published
 from effunet.training.config.network import Decoder, Encoder
 from effunet.training.config.schema import Config
@@ -39,10 +37,8 @@ def check_network(config: Config, where: str) -> None:
             f"{where}: network.reset_head goes with init_from alone: any other head is fresh anyway"
         )
     if network.name == "effunet":
-        part = config.decoder
-        widths, repeats = (tuple(n) if n is not None else None for n in (part.widths, part.repeats))
         try:
-            decoder_plan(cast("DecoderName", part.name), published("b0"), widths, repeats)
+            config.decoder.plan(published("b0"))
         except ValueError as fault:
             raise UsageError(f"{where}: {fault}") from fault
         for name in ("architecture", "encoder"):
