@@ -19,7 +19,6 @@ NARROW = DecoderPlan("unet", (24, 16, 12, 8, 6))
 DECODERS = {
     "unet": NARROW,
     "efficient": DecoderPlan("efficient", (24, 16, 12), (2, 1, 1)),
-    "efficient, to reduction 2": DecoderPlan("efficient", (16, 12, 12, 8), (1, 1, 1, 2)),
 }
 TINY = compound(-12)
 
@@ -147,7 +146,6 @@ def test_the_strips_cover_the_image_once_from_top_to_bottom(strips: None, decode
         == {
             "unet": [16] * 6 + [4],
             "efficient": [4] * 25,
-            "efficient, to reduction 2": [2] * 50,
         }[decoder]
     )
     assert all(part.is_contiguous() for part in parts[:-1])
@@ -249,6 +247,15 @@ def test_a_network_with_a_decoder_that_has_no_form_computes_for_itself() -> None
     (logits,) = Latest().strips(network.eval(), image)
     with torch.no_grad():
         assert torch.equal(logits, network(image))
+
+
+@pytest.mark.parametrize("levels", [1, 2, 4])
+def test_the_form_of_any_number_of_levels_is_the_network(
+    levels: int, strips: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = DecoderPlan("efficient", (16, 12, 12, 8)[:levels], (1, 2, 1, 1)[:levels])
+    monkeypatch.setitem(chosen, "decoder", plan)
+    assert difference(network_of().double(), photo(1, 3, 97, 40)) < 1e-12
 
 
 def relu(network: EffUNet) -> None:
