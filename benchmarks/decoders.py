@@ -13,6 +13,7 @@ import statistics
 import time
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,12 @@ import torch.nn.functional as F
 from decoder_designs import DESIGNS, network_of
 from memory import saved_bytes
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from effunet.allocator import keep_large_blocks
 from effunet.data.loading.loader import SegmentationData
 from effunet.evaluation.evaluate import evaluate
 from effunet.model import pretrained
+from effunet.model.raw import count_macs
 from effunet.segmenter import Segmenter
 from effunet.training.config.schema import Config
 from effunet.training.parts import augment_of, epochs_of, loss_of, opened
@@ -47,15 +48,16 @@ def cost(args: argparse.Namespace) -> None:
     for _ in range(args.rounds + 1):  # the first is not counted
         for name in NAMES:
             times[name].append([_taken(act) for act in work[name]])
+    unet = list(zip(*times["unet"][1:], strict=True))
     for name, network in networks.items():
         forward, step = zip(*times[name][1:], strict=True)
-        unet = list(zip(*times["unet"][1:], strict=True))
         row = {
             "name": name,
             "encoder": args.encoder,
             "parameters": sum(weight.numel() for weight in network.parameters()),
             "saved_mb": _saved(network) / 1e6,
-            "gmacs": _gmacs(network_of(name, args.encoder, args.classes)),
+            "gmacs": count_macs(partial(network_of, name, args.encoder, args.classes), 3, 512, 512)
+            / 1e9,
             "forward": _ratio(unet[0], forward),
             "step": _ratio(unet[1], step),
         }
@@ -175,12 +177,6 @@ def _saved(network: nn.Module) -> int:
     network.train()
     own = [*network.parameters(), *network.buffers()]
     return saved_bytes(lambda: F.cross_entropy(network(image), mask), own)
-
-
-def _gmacs(network: nn.Module) -> float:
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network.to("meta").eval()(torch.empty(1, 3, 512, 512, device="meta"))
-    return counter.get_total_flops() / 2e9
 
 
 def _taken(act: Callable[[], object]) -> float:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from rows import MEAN, STD, Work, arguments, resident, result, serve, started, table, unet
+from rows import MEAN, STD, Work, arguments, result, serve, started, table, unet
 
 from effunet.allocator import keep_large_blocks
 
@@ -71,7 +71,7 @@ def _serve(args: argparse.Namespace) -> None:
         }.get(args.row, _smp)(args)
         if args.row.endswith("-kept") and not keep_large_blocks():
             raise SystemExit("large blocks cannot be kept here: the C library is not glibc")
-        serve(args, work, resident, clock=args.threads > 1)
+        serve(args, work, clock=args.threads > 1)
 
 
 def _scene(args: argparse.Namespace) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from rows import MEAN, STD, Work, arguments, resident, result, serve, started, table, unet
+from rows import MEAN, STD, Work, arguments, result, serve, started, table, unet
 
 from effunet.allocator import keep_large_blocks
 from effunet.model.encoder import EfficientNet
@@ -100,8 +100,7 @@ def _serve(args: argparse.Namespace) -> None:
     image = torch.randint(0, 256, (args.batch, 3, args.height, args.width), generator=noise)
     work = (_ours if args.row.startswith("ours") else _smp)(args, image.to(torch.uint8))
     with torch.inference_mode(), _autocast(args):
-        peak = resident if args.device == "cpu" else _allocated
-        serve(args, work, peak, clock=args.device == "cuda" or args.threads > 1)
+        serve(args, work, args.device == "cuda" or args.threads > 1, args.device)
 
 
 def _smp(args: argparse.Namespace, image: torch.Tensor) -> Work:
@@ -146,10 +145,6 @@ def _autocast(args: argparse.Namespace) -> AbstractContextManager[object]:
     if args.precision == "fp32":
         return nullcontext()
     return torch.autocast(args.device, torch.bfloat16)
-
-
-def _allocated() -> int:
-    return torch.cuda.max_memory_allocated() // 2**20
 
 
 def _difference(args: argparse.Namespace, folder: Path) -> float:

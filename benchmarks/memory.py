@@ -1,9 +1,6 @@
-"""What a training step holds in memory: for its backward pass, and at its peak."""
+"""What a training step holds in memory for its backward pass."""
 
-import resource
-import sys
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,8 +8,6 @@ from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-
-STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 def saved_bytes(forward: Callable[[], Tensor], own: Iterable[Tensor]) -> int:
@@ -70,24 +65,3 @@ def held_bytes(forward: Callable[[], Tensor], own: Iterable[Tensor]) -> int:
     alive = storages.alive(known)
     del loss
     return alive
-
-
-def restart_peak(device: torch.device) -> int:
-    """Count the peak from now on, where that can be; bytes that are in use now."""
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-        return torch.cuda.memory_allocated(device)
-    if CLEAR.exists():
-        CLEAR.write_text("5")
-    return peak(device)
-
-
-def peak(device: torch.device) -> int:
-    """Most bytes in use: of torch on a GPU, of the process's resident pages on a CPU."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    if STATUS.exists():  # getrusage counts what the parent held at the start of this process
-        (line,) = (x for x in STATUS.read_text().splitlines() if x.startswith("VmHWM:"))
-        return 1024 * int(line.split()[1])
-    unit = 1 if sys.platform == "darwin" else 1024
-    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

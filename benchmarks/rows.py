@@ -1,7 +1,6 @@
 """What the benchmarks of predictions have in common: words, the peer, a row's work, the table."""
 
 import argparse
-import json
 import statistics
 import sys
 import time
@@ -11,13 +10,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from memory import peak
-from turns import TUNABLES, Rows
+import turns
+from networks import smp_unet
+from turns import TUNABLES, Answer, Rows
+
+from effunet.commands.benchmark.memory import peak
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 Work = Callable[[], Any]
-Turn = dict[str, Any]
 
 
 def arguments(description: str, names: tuple[str, ...]) -> argparse.ArgumentParser:
@@ -42,40 +43,41 @@ def started(names: tuple[str, ...], weights: Path, threads: int) -> Rows:
     return rows
 
 
-def serve(args: argparse.Namespace, work: Work, peak: Callable[[], int], clock: bool) -> None:
+def serve(args: argparse.Namespace, work: Work, clock: bool, device: str = "cpu") -> None:
     """Do the row's work once for each line of the input, and tell what it took.
 
     The first result is kept beside the weights, to be compared. Times are by the `clock`, or of
     the processor.
     """
-    base = peak()
-    for number, _ in enumerate(sys.stdin):
+    base, kept = _peak_mb(device), args.weights.parent / f"{args.row}.npy"
+
+    def turn() -> Answer:
         wall, cpu = time.perf_counter(), time.process_time()
         result = work()
         cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-        if number == 0:
+        if not kept.exists():
             if isinstance(result, torch.Tensor) and result.is_floating_point():
                 result = result.float().cpu()
-            np.save(args.weights.parent / f"{args.row}.npy", np.asarray(result))
-        taken = wall if clock else cpu
-        answer = {"seconds": taken, "peak_mb": peak(), "base_mb": base}
-        print(json.dumps(answer), flush=True)
+            np.save(kept, np.asarray(result))
+        return {"seconds": wall if clock else cpu, "peak_mb": _peak_mb(device), "base_mb": base}
+
+    turns.serve(turn)
 
 
-def resident() -> int:
-    """Most MB that the process has held so far."""
-    return peak(torch.device("cpu")) // 2**20
+def _peak_mb(device: str) -> int:
+    """Most MB that the process has held so far, or on a GPU that torch has allocated there."""
+    return (peak(device) or 0) // 2**20
 
 
 def unet(args: argparse.Namespace) -> torch.nn.Module:
     """Build smp's network with the same fresh weights every time."""
-    import segmentation_models_pytorch as smp
-
     torch.manual_seed(0)
-    return smp.Unet(f"efficientnet-{args.encoder}", encoder_weights=None, classes=args.classes)
+    return smp_unet(args.encoder, args.classes)
 
 
-def result(rounds: list[Turn], pairs: dict[str, tuple[str, str]], **facts: Any) -> dict[str, Any]:
+def result(
+    rounds: list[dict[str, Answer]], pairs: dict[str, tuple[str, str]], **facts: Any
+) -> dict[str, Any]:
     """Sum up the rounds: ratios as median, least and most of those within a round."""
     ratios: dict[str, Any] = {}
     for title, (theirs, ours) in pairs.items():

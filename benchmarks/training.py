@@ -23,10 +23,12 @@ import time
 from pathlib import Path
 
 import torch
-from memory import held_bytes, peak, restart_peak, saved_bytes
+from memory import held_bytes, saved_bytes
 from steps import MIXED, ROWS, Setting, Step
 from training_result import result, table
 from turns import TUNABLES, Answer, Rows, serve
+
+from effunet.commands.benchmark.memory import forget_peak, in_use, peak
 
 WARM = 2  # turns that are not counted: the first allocates and compiles
 WARM_STEPS = 3  # of each turn on a GPU, which has rested meanwhile
@@ -122,7 +124,7 @@ def _serve(args: argparse.Namespace, setting: Setting) -> None:
         seconds = (_now(args) - before) / args.steps
         if not losses[-1].isfinite():
             raise SystemExit(f"row {args.row}: the loss is not finite")
-        highest = peak(setting.device) - base
+        highest = (peak(args.device) or 0) - base
         if args.device == "cuda":  # the other rows need the memory
             torch.cuda.empty_cache()
         return {"seconds": seconds, "loss": losses[-1].item(), "peak_bytes": highest, **counted}
@@ -133,13 +135,14 @@ def _serve(args: argparse.Namespace, setting: Setting) -> None:
 def _build(args: argparse.Namespace, setting: Setting) -> tuple[Step, int, Answer]:
     """The row's step, the bytes in use before it was there, and what needs counting but once."""
     rate = _copy_rate(setting.device) if args.device == "cuda" else None
-    base = restart_peak(setting.device)
+    forget_peak(args.device)
+    base = in_use(args.device) or 0
     step = Step(args.row, setting, args.weights)
     counted: Answer = {"copy_bytes_per_s": rate, "saved_bytes": None, "held_bytes": None}
     if not step.compiled:  # torch cannot look into what it has compiled
         counted["saved_bytes"] = saved_bytes(step.forward, step.own())
         counted["held_bytes"] = held_bytes(step.forward, step.own())
-    restart_peak(setting.device)
+    forget_peak(args.device)
     return step, base, counted
 
 

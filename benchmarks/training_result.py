@@ -2,15 +2,15 @@
 
 import argparse
 import os
-import platform
 import statistics
-from pathlib import Path
 from typing import Any
 
 import torch
 from floor import count
 from steps import ROWS
 from turns import Answer, ratio
+
+from effunet.commands.benchmark.machine import cpu_name
 
 COMMON = ("encoder", "size", "batch", "classes", "precision", "threads", "rounds", "steps")
 OPTIONS = ("-checkpointing", "-compile")  # rows that are set beside the same without
@@ -104,13 +104,7 @@ def _floors(args: argparse.Namespace, names: list[str]) -> dict[str, Any]:
 
 
 def _machine(device: str) -> dict[str, str]:
-    cpu, info = platform.processor() or platform.machine(), Path("/proc/cpuinfo")
-    if info.exists():
-        models = (
-            x.split(":")[1].strip() for x in info.read_text().splitlines() if "model name" in x
-        )
-        cpu = next(models, cpu)
-    found = {"cpu": f"{cpu} ({os.cpu_count()} cores)", "torch": f"torch {torch.__version__}"}
+    found = {"cpu": f"{cpu_name()} ({os.cpu_count()} cores)", "torch": f"torch {torch.__version__}"}
     return {"gpu": torch.cuda.get_device_name(), **found} if device == "cuda" else found
 
 

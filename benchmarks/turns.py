@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
+from effunet.commands.benchmark.machine import pins, usable_cores
+
 TUNABLES = (
     "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=4294967296:"
     "glibc.malloc.trim_threshold=8589934592:glibc.malloc.top_pad=268435456"
@@ -27,7 +29,10 @@ class Rows:
 
     def __init__(self, threads: int) -> None:
         self._rows: dict[str, subprocess.Popen[str]] = {}
-        self._environment = {**os.environ, **pins(threads)}
+        cores = usable_cores()[:threads]
+        if len(cores) < threads:
+            raise SystemExit(f"{threads} threads need as many cores, and there are {len(cores)}")
+        self._environment = {**os.environ, **pins(cores)}
 
     def start(self, name: str, words: Sequence[str], variables: Mapping[str, str]) -> None:
         """Start `python words`, which serves, with these variables of the environment."""
@@ -59,16 +64,6 @@ def serve(work: Callable[[], Answer]) -> None:
     """Do the work once for each line of the input, and answer."""
     for _ in sys.stdin:
         print(json.dumps(work()), flush=True)
-
-
-def pins(threads: int) -> dict[str, str]:
-    """Variables that hold OpenMP's threads to the first cores that this process may use."""
-    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(threads)
-    cores = sorted(allowed)[:threads]
-    if len(cores) < threads:
-        raise SystemExit(f"{threads} threads need as many cores, and there are {len(cores)}")
-    places = ",".join(f"{{{core}}}" for core in cores)
-    return {"OMP_NUM_THREADS": str(threads), "OMP_PROC_BIND": "close", "OMP_PLACES": places}
 
 
 def ratio(over: Sequence[float], under: Sequence[float]) -> list[float]:

@@ -19,7 +19,10 @@ EFFICIENT_WIDTHS = (128, 96, 64)
 """Of the levels at reductions 16, 8 and 4, for B0 (docs/decoder.md says how they were found)."""
 
 DEEPEST = 16
+"""Most blocks of a level."""
+
 LEVELS = 4
+"""Most levels of the efficient decoder: one for each skip, the last at reduction 2."""
 
 STORED = {"decoder": "name", "widths": "widths", "repeats": "repeats"}
 """The keys of a stored network that are a decoder's, and their names here."""

@@ -49,6 +49,7 @@ def announce(
     lines = (
         f"network   {network.plan.title}{taken}, {parameters:.2f} M parameters,"
         f" {macs:.2f} GMACs at {height} x {width}",
+        *_decoder(network.plan),
         f"encoder   {_origin(config)} ({_numerics(network.plan)})",
         f"data      {config.dataset.name}: {len(train)} images to train on, {len(val)} to"
         f" validate on, {len(train.labels)} classes",
@@ -66,6 +67,11 @@ def _origin(config: Config) -> str:
         return "from scratch" if config.encoder.weights == "none" else config.encoder.weights
     rest = "the decoder; a fresh head" if config.network.reset_head else "decoder and head"
     return f"from {config.init_from}, with {rest}"
+
+
+def _decoder(plan: AnyPlan) -> list[str]:
+    """Say which decoder; smp's is in the network's own name."""
+    return [] if isinstance(plan, SmpPlan) else [f"decoder   {plan.decoder.title}"]
 
 
 def _numerics(plan: AnyPlan) -> str:
