@@ -41,17 +41,20 @@ class DecoderPlan:
             check_range("decoder.widths", width, 1, WIDEST)
         for number in self.repeats:
             check_range("decoder.repeats", number, 1, DEEPEST)
-        levels = len(self.widths)
+        widths, repeats = list(self.widths), list(self.repeats)
         if self.name == "unet":
-            if levels != len(UNET_WIDTHS) or self.repeats:
-                raise ValueError(
-                    f"decoder unet takes {len(UNET_WIDTHS)} widths and no repeats,"
-                    f" got {self.widths} and {self.repeats}"
-                )
-        elif not 1 <= levels <= LEVELS or len(self.repeats) != levels:
+            if len(widths) != len(UNET_WIDTHS):
+                raise ValueError(f"decoder unet takes {len(UNET_WIDTHS)} widths, got {widths}")
+            if repeats:
+                raise ValueError(f"decoder unet takes no repeats, got {repeats}")
+        elif not 1 <= len(widths) <= LEVELS:
             raise ValueError(
-                "decoder efficient takes 1 to 4 widths (to reductions 16, 8, 4, 2; unet takes 5)"
-                f" and as many repeats, got {self.widths} and {self.repeats or 'none'}"
+                f"decoder efficient takes 1 to {LEVELS} widths (to reductions 16, 8, 4, 2), got"
+                f" {widths}; decoder unet takes {len(UNET_WIDTHS)}"
+            )
+        elif len(repeats) != len(widths):
+            raise ValueError(
+                f"decoder efficient takes as many repeats as widths, got {repeats} for {widths}"
             )
 
     def beside(self, plain: dict[str, Any]) -> dict[str, Any]:
@@ -101,8 +104,6 @@ def decoder_plan(
     if widths is None:
         scale = encoder.head / HEAD
         widths = tuple(round_width(scale * width) for width in EFFICIENT_WIDTHS)
-    if repeats is None and len(widths) > LEVELS:
-        repeats = ()  # widths are to blame, not what would follow from them
     if repeats is None:
         # Whole times as deep as B0: the encoder's own rule, up, would double it at B1 already.
         deep = max(1, encoder.blocks // sum(stage.repeats for stage in BASELINE))
