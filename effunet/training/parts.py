@@ -18,6 +18,7 @@ from effunet.data.loading.cache_folder import cached
 from effunet.data.loading.epochs import Epochs
 from effunet.data.loading.kept import whereabouts_of
 from effunet.data.loading.whereabouts import Progress, Whereabouts
+from effunet.data.subset import Subset
 from effunet.errors import UsageError
 from effunet.model import pretrained
 from effunet.model.architectures import TWINS
@@ -51,6 +52,15 @@ def opened(data: Data, split: str) -> Dataset:
         )
     choice = Choice(data.variant, data.fold)
     return open_dataset(data.name, split, data.root, choice=choice, paired=paired)
+
+
+def learnt(data: Data, train: Dataset) -> Dataset:
+    """Return what dataset.train_share leaves of a training split: images evenly spread over it."""
+    whole = len(train)
+    count = max(1, round(whole * data.train_share))
+    if count == whole:
+        return train
+    return Subset(train, [(2 * place + 1) * whole // (2 * count) for place in range(count)])
 
 
 def network_of(config: Config, classes: int, pixels: Pixels) -> Network:

@@ -42,6 +42,7 @@ from effunet.training.parts import (
     crop_of,
     epochs_of,
     find_classes,
+    learnt,
     loss_of,
     network_of,
     opened,
@@ -81,12 +82,13 @@ class Run:
         train, val = (opened(data, split) for split in (data.train_split, data.val_split))
         initial.check_classes(config, train.labels, train.channels)
         loss_of(config, len(train.labels))
+        whole, train = train, learnt(data, train)
         chosen, measured = debug_datasets(config, train, val)
         _check_batch(config, chosen)
         notices = [*train.notices, *val.notices]
         if data.check != "none":
             notices += require(
-                train,
+                whole,
                 val,
                 everything=data.check == "all",
                 strict=data.strict,

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from dataset_trees import plain_folder
+from dataset_trees import SIZE, plain_folder, write_png
 from tiny_training import draw_no_curves, stop_at, train
 
 from effunet.cli import main
@@ -13,8 +13,9 @@ from effunet.data.catalog import open_dataset
 from effunet.errors import UsageError
 from effunet.segmenter import Segmenter
 from effunet.training import run
+from effunet.training.config.data import Data
 from effunet.training.config.read import to_config
-from effunet.training.parts import class_weights_of, loss_of
+from effunet.training.parts import class_weights_of, learnt, loss_of
 from effunet.training.recipe.losses import CrossEntropy, build_loss
 
 
@@ -55,6 +56,23 @@ def test_class_weights_come_from_the_training_split(tmp_path: Path):
     assert len(lines) == 1 and lines[0].startswith("class weights (inverse_sqrt): ")
 
 
+@pytest.mark.parametrize("share", [1.0, 0.5, 0.3, 0.26, 1e-6])
+def test_a_share_of_the_training_split_is_spread_evenly_over_it(tmp_path: Path, share: float):
+    data = open_dataset(plain_folder(tmp_path, {"train": 11, "val": 1}), "train")
+    part = learnt(Data(train_share=share), data)
+    assert len(part) == max(1, round(11 * share))
+    places = [data.ids.index(name) for name in part.ids]
+    gaps = np.diff([-1, *places, 11])  # as if the split were a circle, its ends half a gap each
+    inner = gaps[1:-1]
+    assert len(inner) == 0 or (inner.min() > 0 and inner.max() - inner.min() <= 1)
+    assert abs(gaps[0] - gaps[-1]) <= 1
+
+
+def test_a_share_of_one_is_the_split_itself(tmp_path: Path):
+    data = open_dataset(plain_folder(tmp_path), "train")
+    assert learnt(Data(), data) is data
+
+
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
@@ -73,6 +91,22 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_training_descends_on_any_loss_by_its_name(words: list[str], home: Path):
     assert train("data", "name=one", "max_steps=2", *words) == 0
     assert len(Segmenter.load("runs/one").labels) == 2
+
+
+def test_a_training_on_a_share_learns_and_weighs_that_share_alone(
+    home: Path, capsys: pytest.CaptureFixture[str]
+):
+    plain_folder(home / "other", {"train": 4, "val": 1}, values=(0, 1))
+    for place in (0, 2):  # dataset.train_share=0.5 takes the second and the last
+        mask = home / f"other/train/masks/train_{place:03d}.png"
+        write_png(mask, np.zeros(SIZE, np.uint8))
+    words = ["loss=cross_entropy", "loss.weighting=enet", "max_steps=1"]
+    assert train("other", *words) == 0
+    assert "(enet): background 1, foreground 1" not in capsys.readouterr().out
+    assert train("other", *words, "dataset.train_share=0.5") == 0
+    printed = capsys.readouterr().out
+    assert "2 images to train on, 1 to validate on" in printed
+    assert "(enet): background 1, foreground 1\n" in printed
 
 
 def test_a_training_prints_its_class_weights_uses_them_and_uses_them_again_when_resumed(

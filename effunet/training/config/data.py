@@ -38,6 +38,13 @@ class Data:
         " their dataset.yaml; empty: the first part",
     )
     train_split: str = key("train", "split to train on")
+    train_share: float = key(
+        1.0,
+        "share of the training split's images that are learnt from, evenly spread over it: 0.1 is"
+        " every tenth, whatever the seed",
+        above=0.0,
+        high=1.0,
+    )
     val_split: str = key("val", "split to validate on")
     crop: list[int] = key(
         [256, 256], "height and width of a training crop, pixels", low=32, high=16384
