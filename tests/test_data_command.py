@@ -211,6 +211,18 @@ def test_the_real_camvid_has_its_published_pixels_and_no_fault(
         assert found["ignored"] == pixels[11]
 
 
+@real
+def test_the_drives_of_the_real_camvid_are_its_training_images_parted(
+    capsys: pytest.CaptureFixture[str],
+):
+    code, out, _ = data(capsys, "check", "camvid:drives", "--root", CAMVID, "--json", "--strict")
+    plain = json.loads(out)
+    assert code == 0 and plain["findings"] == []
+    parts = [plain["splits"][split]["classes"] for split in ("train", "val")]
+    sums = [one["pixels"] + other["pixels"] for one, other in zip(*parts, strict=True)]
+    assert sums == PUBLISHED["train"][:11]
+
+
 # stats
 
 

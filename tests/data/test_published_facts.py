@@ -41,9 +41,9 @@ ALL = [
 ]
 
 CLASSES = {
-    "ade20k": 150, "bdd100k": 19, "camvid": 11, "camvid:colors": 11, "camvid:all": 31,
-    "cityscapes": 19, "cityscapes:coarse": 19, "coco_stuff": 171, "idd": 26,
-    "idd:cityscapes": 19, "idd_lite": 7, "kitti": 19, "mapillary_vistas": 65,
+    "ade20k": 150, "bdd100k": 19, "camvid": 11, "camvid:drives": 11,
+    "camvid:colors": 11, "camvid:all": 31, "cityscapes": 19, "cityscapes:coarse": 19,
+    "coco_stuff": 171, "idd": 26, "idd:cityscapes": 19, "idd_lite": 7, "kitti": 19, "mapillary_vistas": 65,
     "mapillary_vistas:v2": 116, "oxford_pet": 2,
     "oxford_pet:border_as_pet": 2, "oxford_pet:border_as_class": 3, "pascal_voc": 21,
     "pascal_voc:sbd": 21, "synthetic": 11,
@@ -75,7 +75,7 @@ PALETTE = {
 
 IMAGES = {
     "ade20k": (20210, 2000), "bdd100k": (7000, 1000), "camvid": (367, 101, 233),
-    "cityscapes": (2975, 500, 1525), "cityscapes:coarse": (19998, 500),
+    "camvid:drives": (266, 101), "cityscapes": (2975, 500, 1525), "cityscapes:coarse": (19998, 500),
     "coco_stuff": (118287, 5000), "idd": (6993, 981),
     "idd_lite": (1403, 204), "kitti": (200,), "mapillary_vistas": (18000, 2000),
     "oxford_pet": (3680, 3669), "pascal_voc": (1464, 1449), "pascal_voc:sbd": (10582, 1449),
