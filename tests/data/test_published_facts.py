@@ -43,8 +43,8 @@ ALL = [
 CLASSES = {
     "ade20k": 150, "bdd100k": 19, "camvid": 11, "camvid:drives": 11,
     "camvid:colors": 11, "camvid:all": 31, "cityscapes": 19, "cityscapes:coarse": 19,
-    "coco_stuff": 171, "idd": 26, "idd:cityscapes": 19, "idd_lite": 7, "kitti": 19, "mapillary_vistas": 65,
-    "mapillary_vistas:v2": 116, "oxford_pet": 2,
+    "coco_stuff": 171, "idd": 26, "idd:cityscapes": 19, "idd_lite": 7, "kitti": 19,
+    "mapillary_vistas": 65, "mapillary_vistas:v2": 116, "oxford_pet": 2,
     "oxford_pet:border_as_pet": 2, "oxford_pet:border_as_class": 3, "pascal_voc": 21,
     "pascal_voc:sbd": 21, "synthetic": 11,
 }  # fmt: skip
