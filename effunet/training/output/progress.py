@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -114,8 +115,12 @@ def conclude(folder: Path, config: Config, record: Record, step: int) -> None:
     )
 
 
+QUIET = 60.0
+"""Seconds after which output that is no terminal gets a line between two validations."""
+
+
 class Watch(pl.Callback):
-    """Shows progress: a bar on a terminal, and a line a validation."""
+    """Shows progress: a bar on a terminal, elsewhere a line a minute, and a line a validation."""
 
     def __init__(self, total_steps: int) -> None:
         """Watch a training of `total_steps` steps."""
@@ -123,11 +128,13 @@ class Watch(pl.Callback):
         self.console = Console(file=sys.stdout)
         self.bar: Progress | None = None
         self.clock = Clock()
+        self.told = time.monotonic()
         self.speed = Speed(0.0, 0.0)
         """The pace of the steps before the latest validation."""
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Open the bar where there is a terminal."""
+        self.told = time.monotonic()
         if trainer.is_global_zero and self.console.is_terminal:
             self.bar = Progress(
                 TextColumn("{task.description}"),
@@ -164,11 +171,17 @@ class Watch(pl.Callback):
     ) -> None:
         """Count a step; the loss is read now and then, for reading it waits for the device."""
         self.clock.step_done(len(batch["image"]) * trainer.world_size)
+        assert isinstance(pl_module, Training)
         if self.bar is None:
+            if trainer.is_global_zero and time.monotonic() - self.told >= QUIET:
+                self._tell(
+                    f"step {trainer.global_step:6d}/{self.total_steps}"
+                    f"  train loss {pl_module.train_loss.mean():.4f}"
+                    f"  {self.clock.speed().images_per_second:.1f} images/s"
+                )
             return
         fields: dict[str, Any] = {"completed": trainer.global_step}
         if trainer.global_step % 10 == 0:
-            assert isinstance(pl_module, Training)
             fields["loss"] = f"{pl_module.train_loss.mean():.4f}"
             fields["speed"] = f"{self.clock.speed().images_per_second:.1f}"
         self.bar.update(self.task, **fields)
@@ -187,9 +200,13 @@ class Watch(pl.Callback):
             f"  mIoU {_number(row['miou'])}  {self.speed.images_per_second:.1f} images/s"
             f"  data {self.speed.waiting_share * 100:.0f} %"
         )
-        self.console.print(line, highlight=False, soft_wrap=True)
+        self._tell(line)
         if self.bar is not None:
             self.bar.update(self.task, description="training")
+
+    def _tell(self, line: str) -> None:
+        self.console.print(line, highlight=False, soft_wrap=True)
+        self.told = time.monotonic()
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Close the bar."""
