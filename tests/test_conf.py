@@ -10,7 +10,7 @@ from effunet.training.overrides import check, conf_folder
 FILES = sorted(conf_folder().glob("*/*.yaml"))
 NEEDED = {
     "dataset=folder": ["dataset.root=somewhere"],
-    "loss=sum": ["loss.terms={cross_entropy:1,lovasz:0.5}"],
+    "loss=sum": ["loss.terms=[cross_entropy,lovasz:0.5]"],
 }
 """What an option cannot do without."""
 

@@ -15,7 +15,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from effunet.errors import UsageError
-from effunet.training.config.read import known_keys, to_config, to_plain
+from effunet.training.config.read import to_config, to_plain
 from effunet.training.config.schema import Config
 
 FREE = ("resume", "resume_force", "num_workers", "save_every", "loggers", "dataset.cache")
@@ -102,13 +102,11 @@ def _said(words: Mapping[str, str], asked: Mapping[str, Any], compose: Compose) 
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return the leaves by their dotted keys; a mapping that is itself a value is a leaf."""
-    known = set(known_keys())
+    """Return the leaves by their dotted keys."""
     flat: dict[str, Any] = {}
     for name, value in values.items():
         full = f"{prefix}{name}"
-        inner = isinstance(value, Mapping) and any(k.startswith(f"{full}.") for k in known)
-        flat.update(_flat(value, f"{full}.") if inner else {full: value})
+        flat.update(_flat(value, f"{full}.") if isinstance(value, Mapping) else {full: value})
     return flat
 
 

@@ -84,7 +84,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     "words",
     [
-        ["loss=sum", "loss.terms={ohem:1,lovasz:1}", "loss.weighting=median_frequency"],
+        ["loss=sum", "loss.terms=[ohem,lovasz]", "loss.weighting=median_frequency"],
         ["loss=boundary", "loss.label_smoothing=0.1", "loss.weighting=effective_number"],
     ],
 )

@@ -17,7 +17,7 @@ def key(
 ) -> Any:
     """Return a field with its meaning and limits: low <= value <= high, value > above, or a choice.
 
-    Limits bind each number of a list or a dict. None always passes where the type allows it.
+    Limits bind each number of a list. None always passes where the type allows it.
     """
     limits = {"low": low, "high": high, "above": above, "choices": choices}
     limits = {name: limit for name, limit in limits.items() if limit is not None}

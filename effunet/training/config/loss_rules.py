@@ -24,6 +24,9 @@ LISTENS: dict[str, tuple[str, ...]] = {
 }
 """Each loss with the keys that change it; `loss.weighting` goes wherever class_weights does."""
 
+HEAVIEST = 1e6
+"""Largest weight of a term of a sum."""
+
 NEEDS = {"weighting": "class_weights", "effective_beta": "class_weights"}
 """Keys that come to the loss as another one."""
 
@@ -42,18 +45,40 @@ def fault(part: Loss) -> str | None:
 
 def misfit(part: Loss) -> str | None:
     """Return what the loss called part.name has no use for, or lacks, in words, or None."""
-    terms = part.terms or {}
-    if part.name == "sum" and not terms:
-        return "loss=sum needs its terms, as 'loss.terms={cross_entropy:1,lovasz:0.5}' in quotes"
-    if part.name != "sum" and terms:
-        return f"loss.terms goes with loss=sum alone, not with loss={part.name}"
-    summands = [name for name in LISTENS if name != "sum"]
-    for name in terms:
-        if name not in summands:
-            near = difflib.get_close_matches(name, summands, 1)
-            mend = f"did you mean {near[0]}?" if near else f"use {', '.join(summands)}"
-            return f"loss.terms: no loss to add up is called {name}: {mend}"
+    if part.name == "sum" and not part.terms:
+        return "loss=sum needs its terms, as loss.terms=[cross_entropy,lovasz:0.5]"
+    if part.name != "sum" and part.terms:
+        return f"loss.terms goes with loss=sum alone, not with loss={part.name}: say loss.terms=[]"
+    try:
+        terms = summands(part)
+    except ValueError as error:
+        return f"loss.terms: {error}"
     return _unheard(part, [part.name, *terms])
+
+
+def summands(part: Loss) -> dict[str, float]:
+    """Return the losses that loss.terms adds up, with their weights.
+
+    Raises:
+        ValueError: no such loss, one that comes twice, or a weight that is not positive.
+    """
+    known = [name for name in LISTENS if name != "sum"]
+    found: dict[str, float] = {}
+    for term in part.terms:
+        name, colon, text = term.partition(":")
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            mend = f"did you mean {near[0]}?" if near else f"use {', '.join(known)}"
+            raise ValueError(f"no loss to add up is called {name}: {mend}")
+        if name in found:
+            raise ValueError(f"{name} comes twice: give it once, with the sum of the weights")
+        try:
+            found[name] = float(text) if colon else 1.0
+        except ValueError:
+            found[name] = float("nan")
+        if not 0 < found[name] <= HEAVIEST:
+            raise ValueError(f"{term}: a weight is a number over 0 and at most {HEAVIEST:g}")
+    return found
 
 
 def _unheard(part: Loss, losses: list[str]) -> str | None:

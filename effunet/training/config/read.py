@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
@@ -47,7 +47,6 @@ def to_config(values: DictConfig | Mapping[str, Any], where: str = "the config")
     Raises:
         UsageError: an unknown key, a value of the wrong type, or one out of its limits.
     """
-    _check_tables(values, where)
     try:
         merged = OmegaConf.merge(OmegaConf.structured(Config), values)
         OmegaConf.resolve(merged)
@@ -67,22 +66,6 @@ def to_config(values: DictConfig | Mapping[str, Any], where: str = "the config")
     return config
 
 
-def _check_tables(
-    values: Mapping[Any, Any], where: str, schema: type = Config, prefix: str = ""
-) -> None:
-    """Refuse a word or a list where a key holds numbers by name, and say how those are typed."""
-    for name, hint in get_type_hints(schema).items():
-        value = values.get(name)
-        if is_dataclass(hint) and isinstance(hint, type) and isinstance(value, Mapping):
-            _check_tables(value, where, hint, f"{prefix}{name}.")
-        table = any(get_origin(kind) is dict for kind in (hint, *get_args(hint)))
-        if table and not isinstance(value, Mapping | None):
-            key = f"{prefix}{name}"
-            raise UsageError(
-                f"{where}: {key} holds numbers by name: type it in quotes, as '{key}={{a:1,b:0.5}}'"
-            )
-
-
 def to_plain(config: Config) -> dict[str, Any]:
     """Return the config as nested JSON types, equal again after `to_config`."""
     plain = OmegaConf.to_container(OmegaConf.structured(config))
@@ -96,17 +79,11 @@ def _check_limits(part: Any, where: str, prefix: str = "") -> None:
         if is_dataclass(value):
             _check_limits(value, where, f"{name}.")
             continue
-        for place, number in _each_value(value):
+        # Limits bind each number of a list.
+        for number in value if isinstance(value, list) else [value]:
             mend = _broken_limit(number, item.metadata["limits"])
             if mend:
-                raise UsageError(f"{where}: {name}{place} {mend}, got {number}")
-
-
-def _each_value(value: Any) -> list[tuple[str, Any]]:
-    """Return what limits bind: each number of a list, of a dict with its name, or the value."""
-    if isinstance(value, dict):
-        return [(f".{name}", number) for name, number in value.items()]
-    return [("", number) for number in value] if isinstance(value, list) else [("", value)]
+                raise UsageError(f"{where}: {name} {mend}, got {number}")
 
 
 def _broken_limit(value: Any, limits: Mapping[str, Any]) -> str | None:

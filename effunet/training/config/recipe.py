@@ -26,12 +26,10 @@ class Loss:
             *("lovasz", "tversky", "boundary", "sum"),
         ),
     )
-    terms: dict[str, float] | None = key(
-        None,
-        "losses by name with their weights, added up by `loss=sum`:"
-        " `'loss.terms={cross_entropy:1,lovasz:0.5}'`",
-        above=0.0,
-        high=1e6,
+    terms: list[str] = key(
+        [],
+        "losses added up by `loss=sum`, each NAME or NAME:WEIGHT:"
+        " `loss.terms=[cross_entropy,lovasz:0.5]`",
     )
     dice: float = key(
         0.5,

@@ -8,6 +8,7 @@ import pytest
 from effunet.errors import UsageError
 from effunet.metrics.rows import SCALARS
 from effunet.training.config.document import document
+from effunet.training.config.loss_rules import summands
 from effunet.training.config.read import known_keys, to_config, to_plain
 from effunet.training.config.schema import Config
 
@@ -34,9 +35,9 @@ def test_a_config_is_equal_after_a_round_trip_through_plain_values():
 
 
 def test_a_sum_of_losses_is_equal_after_a_round_trip_through_plain_values():
-    config = to_config({"loss": {"name": "sum", "terms": {"ohem": 1, "lovasz": 0.5}}})
+    config = to_config({"loss": {"name": "sum", "terms": ["ohem", "lovasz:0.5"]}})
     assert to_config(to_plain(config)) == config
-    assert config.loss.terms == {"ohem": 1.0, "lovasz": 0.5}
+    assert summands(config.loss) == {"ohem": 1.0, "lovasz": 0.5}
 
 
 def test_an_error_names_the_file_that_the_values_came_from():

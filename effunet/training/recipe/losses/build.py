@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from effunet.tensors import Logits, Mask
-from effunet.training.config.loss_rules import misfit
+from effunet.training.config.loss_rules import misfit, summands
 from effunet.training.config.recipe import Loss as LossOptions
 from effunet.training.recipe.losses.boundary import Boundary
 from effunet.training.recipe.losses.pixel import CrossEntropy, Focal, Ohem, Scalar, check_weights
@@ -61,8 +61,8 @@ def _boundary(options: LossOptions) -> nn.Module:
 
 
 def _sum(options: LossOptions) -> nn.Module:
-    terms = options.terms or {}
-    return WeightedSum([(weight, LOSSES[name](options)) for name, weight in terms.items()])
+    terms = summands(options).items()
+    return WeightedSum([(weight, LOSSES[name](options)) for name, weight in terms])
 
 
 LOSSES: dict[str, Callable[[LossOptions], nn.Module]] = {

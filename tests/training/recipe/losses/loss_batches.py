@@ -29,7 +29,7 @@ def saturated(target: Tensor, classes: int) -> Tensor:
 
 def loss_called(name: str, classes: int = 5, **options: object) -> nn.Module:
     if name == "sum":
-        options = {"terms": {"ohem": 1.0, "lovasz": 0.5, "cross_entropy_dice": 2.0}, **options}
+        options = {"terms": ["ohem", "lovasz:0.5", "cross_entropy_dice:2"], **options}
     return build_loss(name, classes, LossOptions(**options))
 
 

@@ -33,7 +33,7 @@ def test_a_weighted_sum_is_the_sum_of_its_weighted_terms():
 def test_a_sum_by_name_is_the_sum_of_its_terms_which_share_the_options():
     logits, target = batch()
     options = LossOptions(
-        terms={"ohem": 2.0, "lovasz": 0.5, "focal": 1.0},
+        terms=["ohem:2", "lovasz:0.5", "focal"],
         class_weights=list(WEIGHTS),
         label_smoothing=0.1,
         focal_gamma=3.0,
@@ -88,11 +88,11 @@ def test_a_key_changes_every_loss_that_listens_to_it(name):
         ("focal", {"label_smoothing": 0.1}, "or use loss=cross_entropy or cross_entropy_dice or"),
         ("cross_entropy_dice", {"dice": 1.0}, "positive weight"),
         ("sum", {}, "needs its terms"),
-        ("sum", {"terms": {"dice": 1.0, "lovas": 1.0}}, "called lovas: did you mean lovasz?"),
-        ("sum", {"terms": {"sum": 1.0}}, "called sum: "),
-        ("sum", {"terms": {"dice": -1.0}}, "positive weight"),
-        ("sum", {"terms": {"dice": 1.0, "lovasz": 1.0}, "focal_gamma": 1.0}, r"dice\+lovasz has"),
-        ("dice", {"terms": {"dice": 1.0}}, "loss.terms goes with loss=sum alone"),
+        ("sum", {"terms": ["dice", "lovas"]}, "called lovas: did you mean lovasz?"),
+        ("sum", {"terms": ["sum"]}, "called sum: "),
+        ("sum", {"terms": ["dice:-1"]}, "dice:-1: a weight is a number over 0"),
+        ("sum", {"terms": ["dice", "lovasz"], "focal_gamma": 1.0}, r"dice\+lovasz has"),
+        ("dice", {"terms": ["dice"]}, "loss.terms goes with loss=sum alone"),
     ],
 )
 def test_an_option_that_does_not_fit_is_refused(name, options, says):
@@ -104,7 +104,7 @@ def test_no_loss_brings_smp_with_it():
     code = (
         "import sys; from effunet.training.recipe.losses import LOSSES, LossOptions, build_loss\n"
         "for name in LOSSES: build_loss(name, 3, LossOptions(\n"
-        "    terms={'lovasz': 1.0} if name == 'sum' else None))\n"
+        "    terms=['lovasz'] if name == 'sum' else []))\n"
         "assert 'segmentation_models_pytorch' not in sys.modules\n"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
