@@ -1,0 +1,94 @@
+"""The trainings behind docs/results.md: what each one is called, and the words that start it."""
+
+from dataclasses import dataclass
+
+SMP = "network=smp network.architecture=Unet"
+PLAIN = "dataset=camvid encoder.weights=$B0_WEIGHTS optim.encoder_lr_factor=0.3 loss=cross_entropy"
+RECIPE = "experiment=camvid_b0 encoder.weights=$B0_WEIGHTS"
+EQUAL = "max_steps=1000 val_every=100"
+SHORT = "dataset.crop=[224,224] max_steps=500 val_every=100"
+HALF = "dataset.crop=[224,224] max_steps=250 val_every=1000"
+STREETS = "dataset=synthetic augment=street batch_size=8"
+GO_ON = "experiment=camvid_b0 encoder.weights=none init_from=runs/streets-$SEED"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One training; with each of its seeds it is a run, and a JSON."""
+
+    name: str
+    title: str  # its cell in the tables
+    words: str  # behind `python train.py`, without seed and name
+    test: tuple[str, ...] = ()  # options of `effunet evaluate` with which the test is measured
+
+    def command(self, seed: int | None = None) -> str:
+        """What anyone types; $SEED where none is given."""
+        number = "$SEED" if seed is None else str(seed)
+        return f"python train.py {self.words} seed={number}".replace("$SEED", number)
+
+
+def _equal(name: str, title: str, words: str) -> Row:
+    return Row(name, title, f"{words} {EQUAL}", ("",))
+
+
+def _short(name: str, title: str, words: str = "") -> Row:
+    return Row(name, title, f"{RECIPE} {SHORT} {words}".strip())
+
+
+TABLES: dict[str, tuple[Row, ...]] = {
+    "equal": (
+        _equal("smp-plain", "smp's U-Net, plain recipe", f"{PLAIN} {SMP}"),
+        _equal("smp-recipe", "smp's U-Net, `camvid_b0`", f"{RECIPE} {SMP}"),
+        _equal("unet-recipe", "our U-Net, `camvid_b0`", f"{RECIPE} decoder=unet"),
+        _equal("efficient-plain", "efficient, plain recipe", PLAIN),
+        _equal("efficient-recipe", "efficient, `camvid_b0`", RECIPE),
+    ),
+    "ingredients": (
+        _short("recipe", "`camvid_b0`"),
+        _short("no-lovasz", "without Lovász", "loss=cross_entropy loss.terms=[]"),
+        _short(
+            "no-rare",
+            "without crops aimed at rare classes",
+            "sampling.classes=none sampling.temperature=0.01",
+        ),
+        _short("lr-1e-3", "half the learning rate", "optim.lr=1e-3"),
+        _short("lr-4e-3", "twice the learning rate", "optim.lr=4e-3"),
+        _short("no-ema", "without the average of the weights", "ema=null"),
+        _short("encoder-lr-1", "encoder as fast as the decoder", "optim.encoder_lr_factor=1"),
+        _short("ohem", "OHEM instead of cross-entropy", "loss.terms=[ohem,lovasz:0.5]"),
+        _short("weighting", "and classes weighted", "loss.weighting=inverse_sqrt"),
+        _short("copy-paste", "and copy-paste", "sampling.copy_paste=0.5"),
+        _short("widths-4", "a fourth level, to reduction 2", "decoder.widths=[128,96,64,48]"),
+    ),
+    "drives": (
+        _short("drives", "`camvid_b0`", "dataset.variant=drives"),
+        _short("drives-strong", "`augment=strong`", "dataset.variant=drives augment=strong"),
+    ),
+    "long": (
+        Row("long", "`camvid_b0`", RECIPE, ("", "--flip", "--flip --scales 0.75,1,1.25,1.5")),
+    ),
+    "synthetic": (
+        _short("recipe", "CamVid alone"),
+        Row("streets", "synthetic alone", f"{RECIPE} {STREETS} {HALF}", ("",)),
+        Row("streets-camvid", "synthetic, then CamVid", f"{GO_ON} {HALF}"),
+        _short("tenth", "a tenth of CamVid alone", "dataset.train_share=0.1"),
+        Row(
+            "streets-tenth",
+            "synthetic, then a tenth of CamVid",
+            f"{GO_ON} {HALF} dataset.train_share=0.1",
+        ),
+    ),
+}
+"""By what a page calls a table; the first row is what the others are compared with."""
+
+ROWS = tuple({row.name: row for rows in TABLES.values() for row in rows}.values())
+
+CHART = ("smp-plain", "smp-recipe", "unet-recipe", "efficient-recipe", "long")
+PUBLISHED = (
+    ("SegNet, 360 x 480", 60.1),
+    ("FC-DenseNet103, 360 x 480", 66.9),
+    ("BiSeNet-R18, 720 x 960", 68.7),
+    ("BiSeNetV2, 720 x 960", 72.4),
+    ("DDRNet-23-slim, 720 x 960", 74.7),
+)
+"""Trained on the training split alone: shared by their papers, as docs/results.md says."""
