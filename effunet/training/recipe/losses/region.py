@@ -70,36 +70,51 @@ class Lovasz(nn.Module):
     def forward(self, logits: Logits, target: Mask) -> Scalar:
         """Ignored pixels are sorted behind all others and weigh nothing."""
         probability = logits.float().softmax(dim=1)
-        counted = target != IGNORE
-        truth = _one_hot(target, logits.shape[1])
-        present = truth.any(dim=3).any(dim=2).any(dim=0)
-        losses: list[Tensor] = []
-        # One wait for the device, which saves a sort for each class that is not there.
-        for index in present.nonzero().flatten().tolist():
-            mine = truth[:, index]
-            error = (mine.float() - probability[:, index]).abs()
-            weight = _jaccard_steps(error.detach().where(counted, -1.0), mine)
-            losses.append((error * weight.where(counted, 0.0)).sum())
-        return torch.stack(losses).mean() if losses else 0 * probability.sum()
+        least, slopes = _tangent(probability.detach(), target)
+        return least + (probability * slopes).sum()
 
 
-def _jaccard_steps(
-    error: Float[Tensor, "B H W"], truth: Bool[Tensor, "B H W"]
-) -> Float[Tensor, "B H W"]:
-    """How much the Jaccard loss grows as each pixel turns wrong, the largest error first.
+@torch.no_grad()
+def _tangent(
+    probability: Float[Tensor, "B K H W"], target: Mask
+) -> tuple[Scalar, Float[Tensor, "B K H W"]]:
+    """The loss as a linear function of the probabilities, which it is while their order stays.
 
-    The gradient of the Lovasz extension (Berman et al., algorithm 1). With I true pixels still
-    right and U in the union, a true pixel adds 1 / U, and a false one I / (U (U - 1)).
+    A class's part is a sum over its pixels, the largest error first, of the error times the step
+    by which the Jaccard loss grows as this pixel turns wrong (the paper's algorithm 1). With I true
+    pixels still right and U in the union, a true pixel's step is 1 / U, and a false one's
+    I / (U (U - 1)). A true pixel's error is 1 - p, a false one's p.
+
+    Returns:
+        What the loss would be at probabilities of 0, and its slope along each of them.
     """
-    # The bits of floats from 0 on, read as integers, are in the floats' order, and those of -1 for
-    # ignored lie below; the complement turns that round. A CPU sorts integers ten times faster.
-    order = error.flatten().view(torch.int32).bitwise_not().argsort(stable=True)
-    true = truth.flatten()[order]
-    wrong = true.cumsum(0)
-    left = true.sum() - wrong
-    union = (true.sum() + (~true).cumsum(0)).float()
-    step = torch.where(true, 1 / union, left / (union * (union - 1).clamp_min(1)))
-    return torch.empty_like(step).scatter_(0, order, step).view_as(error)
+    planes, flat = probability.transpose(0, 1).flatten(1), target.flatten()
+    # One wait for the device, which saves a sort for each class that is not there.
+    counts = torch.bincount(flat, minlength=IGNORE + 1).tolist()
+    present = [index for index in range(len(planes)) if counts[index]]
+    counted = len(flat) - counts[IGNORE]
+    places = torch.arange(1, len(flat) + 1, dtype=torch.int32, device=flat.device)
+    least, slopes = planes.new_zeros(()), torch.zeros_like(planes)
+    for index in present:
+        mine = (flat == index).view(torch.uint8)
+        error = (planes[index] - mine).abs_().masked_fill_(flat == IGNORE, -1.0)
+        # The bits of floats from 0 on, read as integers, are in the floats' order, and those of -1
+        # for ignored lie below; the complement turns that round. A CPU sorts integers ten times
+        # faster. The last bit gives way to the truth, which is then sorted with its pixel.
+        keys = error.view(torch.int32).bitwise_not_().bitwise_or_(1).bitwise_xor_(mine)
+        keys, order = keys.sort(stable=True)
+        true = keys.bitwise_and_(1) == 0
+        left = counts[index] - true.cumsum(0, dtype=torch.int32)
+        union = (places + left).float()
+        turned = left / (union * (union - 1).clamp_min_(1))
+        missed = union.reciprocal_()
+        least += (missed * true).sum()
+        step = torch.where(true, -missed, turned)
+        step[counted:] = 0.0
+        slopes[index].scatter_(0, order, step)
+    batch, classes, height, width = probability.shape
+    slopes = slopes.view(classes, batch, height, width).transpose(0, 1)
+    return least / max(1, len(present)), slopes / max(1, len(present))
 
 
 def _one_hot(target: Mask, classes: int) -> Bool[Tensor, "B K H W"]:
