@@ -63,6 +63,7 @@ TABLES: dict[str, tuple[Row, ...]] = {
     "drives": (
         _short("drives", "`camvid_b0`", "dataset.variant=drives"),
         _short("drives-strong", "`augment=strong`", "dataset.variant=drives augment=strong"),
+        Row("drives-streets", "synthetic before", f"{GO_ON} {SHORT} dataset.variant=drives"),
     ),
     "long": (
         Row("long", "`camvid_b0`", RECIPE, ("", "--flip", "--flip --scales 0.75,1,1.25,1.5")),

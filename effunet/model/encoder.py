@@ -138,6 +138,23 @@ class EfficientNet(nn.Module):
                     pyramid.append(feature)
         return tuple(pyramid)
 
+    def spreads(self) -> tuple[Float[Tensor, " _"], ...]:
+        """Standard deviation of each channel of each feature, finest first, as its norms make it.
+
+        A block's last norm gives each channel its scale, and shortcuts add up the variances of
+        their blocks. Of the stem it is that before the activation.
+        """
+        spread = self.stem.norm.weight.detach().abs()
+        found = [spread] if self.skip != "stage1" else []
+        for index, stage in enumerate(self.stages):
+            for position, block in enumerate(stage.children()):
+                assert isinstance(block, MBConv)
+                scale = block.project.norm.weight.detach().abs()
+                spread = spread.hypot(scale) if block.shortcut else scale
+                if (index, position) in self._taps:
+                    found.append(spread)
+        return tuple(found)
+
     def forward(self, image: Normalised) -> Float[Tensor, "B classes"]:
         """Classify whole images; only for an encoder built with `classifier=True`."""
         if self.head is None or self.classifier is None:

@@ -116,6 +116,7 @@ class EffUNet(nn.Module):
         else:
             self.decoder = EfficientDecoder(encoder.widths, decoder)
             self.head = nn.Conv2d(decoder.widths[-1], classes, 1)
+        self.decoder.settle(encoder.spreads())
         nn.init.xavier_uniform_(self.head.weight)
         nn.init.zeros_(self.head.get_parameter("bias"))
         self.head_built, self.built = outline(self.head), outline(self)

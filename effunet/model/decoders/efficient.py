@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from effunet.model import lean
 from effunet.model.checkpointing import run
 from effunet.model.decoders.plan import DecoderPlan
+from effunet.model.decoders.spreads import settle
 from effunet.model.lean import Raw
 from effunet.model.outline import outline
 from effunet.tensors import Feature, Pyramid, Result
@@ -90,6 +91,14 @@ class EfficientDecoder(nn.Module):
             # learns fast behind its norm: as the candidates were measured.
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def settle(self, spreads: Sequence[Float[Tensor, " _"]]) -> None:
+        """Fit fresh filters to the standard deviations of the pyramid's channels, finest first."""
+        *skips, coarsest = spreads
+        levels = [level for level in self.levels if isinstance(level, DecoderLevel)]
+        settle(levels[0].coarse, coarsest)
+        for level, skip in zip(levels, reversed(skips), strict=False):
+            settle(level.skip, skip)
 
     def forward(self, pyramid: Pyramid, *, checkpointing: bool = False) -> Feature:
         """Give the last level's feature, at reduction 16, 8, 4 or 2 for one to four levels.

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from effunet.model import lean
 from effunet.model.checkpointing import run
 from effunet.model.decoders.plan import UNET_WIDTHS
+from effunet.model.decoders.spreads import settle
 from effunet.model.lean import Raw
 from effunet.model.outline import outline
 from effunet.tensors import Feature, Pyramid, Result
@@ -89,6 +90,15 @@ class UNetDecoder(nn.Module):
         )
         self.apply(_init_conv)
         self.built = outline(self)
+
+    def settle(self, spreads: Sequence[Float[Tensor, " _"]]) -> None:
+        """Fit fresh filters to the standard deviations of the pyramid's channels, finest first."""
+        *skips, coarsest = spreads
+        steps = [step for step in self.steps if isinstance(step, DecoderStep)]
+        settle(parts(steps[0].conv1)[0], coarsest)
+        for step, skip in zip(steps, reversed(skips), strict=False):
+            conv = parts(step.conv1)[0]
+            settle(conv, skip, conv.in_channels - len(skip))
 
     def forward(self, pyramid: Pyramid, *, checkpointing: bool = False) -> Feature:
         """Give the last step's feature, at twice the size of the pyramid's finest level.
