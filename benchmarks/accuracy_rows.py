@@ -7,7 +7,7 @@ PLAIN = "dataset=camvid encoder.weights=$B0_WEIGHTS optim.encoder_lr_factor=0.3 
 RECIPE = "experiment=camvid_b0 encoder.weights=$B0_WEIGHTS"
 EQUAL = "max_steps=1000 val_every=100"
 SHORT = "dataset.crop=[224,224] max_steps=500 val_every=100"
-HALF = "dataset.crop=[224,224] max_steps=250 val_every=1000"
+HALF = "dataset.crop=[224,224] max_steps=250 val_every=100"
 STREETS = "dataset=synthetic augment=street batch_size=8"
 GO_ON = "experiment=camvid_b0 encoder.weights=none init_from=runs/streets-$SEED"
 
