@@ -4,7 +4,7 @@
 $CAMVID and $B0_WEIGHTS set) trains it below runs/, or goes on where it stopped, evaluates it and
 writes one JSON into docs/results; a run of the same config that was trained by hand is taken as it
 is. A row that starts from another one's segmenter needs that one before. `... write` puts the
-tables of all JSONs into docs/results.md and README.md, and draws the chart.
+tables of all JSONs into docs/results.md and README.md.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from effunet.training.config.read import to_config, to_plain
 from effunet.training.config.schema import Config
 from effunet.training.launch import prepare
 from effunet.training.overrides import conf_folder
-from effunet.training.resume import read_config
+from effunet.training.resume import flat, read_config
 
 EFFUNET = [sys.executable, "-m", "effunet"]
 PLACES = ("name", "num_workers", "save_every", "loggers", "resume", "dataset.root", "dataset.check")
@@ -48,7 +48,7 @@ def run(row: Row, seed: int, threads: int) -> None:
         if code:
             sys.exit(code)
     config = read_config(folder)
-    _require_same(composed(words), config, folder)
+    require_same(composed(words), config, folder)
     if config.dataset.name == "camvid":
         scores = _scores(json.loads((folder / "metrics.json").read_text()))
     else:
@@ -75,22 +75,16 @@ def composed(words: list[str]) -> Config:
         return to_config(compose("config", words))
 
 
-def _require_same(asked: Config, trained: Config, folder: Path) -> None:
+def require_same(asked: Config, trained: Config, folder: Path) -> None:
     """Stop where a run was trained under another config than its row says."""
-    one, other = _flat(to_plain(asked)), _flat(to_plain(trained))
+    one, other = flat(to_plain(asked)), flat(to_plain(trained))
     differing = [
-        f"{key} {other[key]} instead of {one[key]}" for key in one if one[key] != other[key]
+        f"{key} {other[key]} instead of {value}"
+        for key, value in one.items()
+        if value != other[key] and key not in PLACES
     ]
     if differing:
         sys.exit(f"{folder} is a run of another config: {', '.join(differing)}")
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        inner = isinstance(value, dict) and key != "terms"
-        flat |= _flat(value, f"{prefix}{key}.") if inner else {f"{prefix}{key}": value}
-    return {key: value for key, value in flat.items() if key not in PLACES}
 
 
 def _evaluated(folder: Path, split: str, way: str, threads: int) -> dict[str, Any]:

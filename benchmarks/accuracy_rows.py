@@ -83,13 +83,3 @@ TABLES: dict[str, tuple[Row, ...]] = {
 """By what a page calls a table; the first row is what the others are compared with."""
 
 ROWS = tuple({row.name: row for rows in TABLES.values() for row in rows}.values())
-
-CHART = ("smp-plain", "smp-recipe", "unet-recipe", "efficient-recipe", "long")
-PUBLISHED = (
-    ("SegNet, 360 x 480", 60.1),
-    ("FC-DenseNet103, 360 x 480", 66.9),
-    ("BiSeNet-R18, 720 x 960", 68.7),
-    ("BiSeNetV2, 720 x 960", 72.4),
-    ("DDRNet-23-slim, 720 x 960", 74.7),
-)
-"""Trained on the training split alone: shared by their papers, as docs/results.md says."""

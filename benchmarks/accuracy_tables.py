@@ -43,7 +43,7 @@ def filled(page: str, found: dict[str, list[Result]]) -> str:
         opening, part, group, closing = match.groups()
         rows = [row for row in TABLES[group] if row.name in found]
         lines = parts[part](rows, found)
-        return "\n".join([opening + "", *lines, "", closing])
+        return "\n".join([opening, *lines, "", closing])
 
     return BLOCK.sub(text, page)
 
@@ -82,7 +82,7 @@ def _difference(first: list[Result], runs: list[Result]) -> str:
     """The mean over the seeds that both rows have, in points."""
     base = {run["seed"]: run["val"]["miou"] for run in first}
     both = [run["val"]["miou"] - base[run["seed"]] for run in runs if run["seed"] in base]
-    return f"{100 * statistics.mean(both):+.1f}" if both else ""
+    return f"{100 * statistics.mean(both):+.1f}".replace("-0.0", "+0.0") if both else ""
 
 
 def _iou(run: Result, name: str) -> float:

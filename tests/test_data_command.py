@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -198,13 +199,19 @@ def test_an_unknown_name_and_an_undescribed_folder_are_one_line(
     assert "3 of 3" not in out and "2 of 2" in out
 
 
+def faultless(capsys: pytest.CaptureFixture[str], name: str) -> dict[str, Any]:
+    """What the check says of the real CamVid, in which it finds nothing to mend."""
+    code, out, _ = data(capsys, "check", name, "--root", CAMVID, "--json", "--strict")
+    plain = json.loads(out)
+    assert code == 0 and plain["findings"] == []
+    return plain
+
+
 @real
 def test_the_real_camvid_has_its_published_pixels_and_no_fault(
     capsys: pytest.CaptureFixture[str],
 ):
-    code, out, _ = data(capsys, "check", "camvid", "--root", CAMVID, "--json", "--strict")
-    plain = json.loads(out)
-    assert code == 0 and plain["findings"] == []
+    plain = faultless(capsys, "camvid")
     for split, pixels in PUBLISHED.items():
         found = plain["splits"][split]
         assert [entry["pixels"] for entry in found["classes"]] == pixels[:11]
@@ -215,9 +222,7 @@ def test_the_real_camvid_has_its_published_pixels_and_no_fault(
 def test_the_drives_of_the_real_camvid_are_its_training_images_parted(
     capsys: pytest.CaptureFixture[str],
 ):
-    code, out, _ = data(capsys, "check", "camvid:drives", "--root", CAMVID, "--json", "--strict")
-    plain = json.loads(out)
-    assert code == 0 and plain["findings"] == []
+    plain = faultless(capsys, "camvid:drives")
     parts = [plain["splits"][split]["classes"] for split in ("train", "val")]
     sums = [one["pixels"] + other["pixels"] for one, other in zip(*parts, strict=True)]
     assert sums == PUBLISHED["train"][:11]

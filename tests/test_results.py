@@ -1,10 +1,12 @@
 """What docs and README say of accuracy is what the runs' JSONs say, and can be run again."""
 
+import dataclasses
 import importlib
 import json
 import shlex
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -49,9 +51,47 @@ def test_every_run_was_started_by_the_command_of_its_row(rows: ModuleType):
         assert run["val"]["miou"] == pytest.approx(sum(classes) / len(classes), abs=1e-12)
 
 
-def test_every_rows_command_passes_the_checks(rows: ModuleType, monkeypatch: pytest.MonkeyPatch):
+def measured(
+    row: str, seed: int, miou: float, pole: float, tests: dict[str, float]
+) -> dict[str, Any]:
+    classes = dict.fromkeys(("SignSymbol", "Fence", "Pedestrian", "Bicyclist"), 0.5) | {
+        "Pole": pole
+    }
+    test = {way: {"miou": value} for way, value in tests.items()}
+    val = {"miou": miou, "classes": classes}
+    return {"row": row, "seed": seed, "seconds": 90 * seed, "val": val, "test": test}
+
+
+def test_a_table_compares_the_seeds_that_both_rows_have(rows: ModuleType, tables: ModuleType):
+    first, other = (rows.Row(name, name, f"key={name}") for name in ("first", "other"))
+    other = dataclasses.replace(other, test=("", "--flip"))
+    found = {
+        "first": [measured("first", 1, 0.5, 0.1, {}), measured("first", 2, 0.6, 0.3, {})],
+        "other": [measured("other", 2, 0.637, 0.4, {"": 0.5, "--flip": 0.51})],
+    }
+    assert tables.table([first, other], found) == [
+        "|  | val mIoU | against the first | Pole | SignSymbol | Fence | Pedestrian | Bicyclist"
+        " | test | test `--flip` |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| first | 50.0, 60.0 |  | 20 | 50 | 50 | 50 | 50 |  |  |",
+        "| other | 63.7 | +3.7 | 40 | 50 | 50 | 50 | 50 | 50.0 | 51.0 |",
+    ]
+    assert tables.commands([first, other], found)[1:-1] == [
+        "# first, 2 minutes a run", "python train.py key=first seed=$SEED",
+        "# other, 3 minutes a run", "python train.py key=other seed=$SEED",
+    ]  # fmt: skip
+
+
+def test_a_run_of_another_config_than_its_row_is_refused(rows: ModuleType, tmp_path: Path):
+    accuracy = importlib.import_module("accuracy")
+    asked = accuracy.composed(["experiment=camvid_b0", "seed=1"])
+    accuracy.require_same(asked, dataclasses.replace(asked, name="other", num_workers=2), tmp_path)
+    with pytest.raises(SystemExit, match=r"another config: ema None instead of 0\.99$"):
+        accuracy.require_same(asked, dataclasses.replace(asked, ema=None), tmp_path)
+
+
+def test_every_rows_command_passes_the_checks(rows: ModuleType):
     prepare()
-    monkeypatch.setenv("B0_WEIGHTS", "weights.safetensors")
     for row in rows.ROWS:
         words = shlex.split(row.command(1).replace("$B0_WEIGHTS", "weights.safetensors"))
         assert words[:2] == ["python", "train.py"]

@@ -49,9 +49,11 @@ class Wrapped(Dataset):
 
 
 class Subset(Wrapped):
-    """Chosen samples of another dataset, under their own names."""
+    """Chosen samples of another dataset, under their own names; a part of a part is one."""
 
     def __init__(self, whole: Dataset, indices: Sequence[int]) -> None:
+        if type(whole) is Subset:
+            whole, indices = whole.whole, [whole.indices[index] for index in indices]
         super().__init__(
             whole.name,
             whole.split,

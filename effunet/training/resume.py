@@ -46,8 +46,8 @@ def resumed(folder: str, words: Mapping[str, str], compose: Compose) -> tuple[Co
             or that no force can change.
     """
     stored = read_config(folder)
-    before = _flat(to_plain(stored))
-    asked = _flat(compose([*words.values()]))
+    before = flat(to_plain(stored))
+    asked = flat(compose([*words.values()]))
     changed = {
         name: value
         for name, value in _said(words, asked, compose).items()
@@ -94,25 +94,25 @@ def _said(words: Mapping[str, str], asked: Mapping[str, Any], compose: Compose) 
     keys = {name for name in words if name in asked}
     groups = [name for name in words if name not in asked]
     if groups:
-        plain = _flat(compose([]))
-        chosen = _flat(compose([words[name] for name in groups]))
+        plain = flat(compose([]))
+        chosen = flat(compose([words[name] for name in groups]))
         keys |= {name for name in asked if chosen.get(name, asked[name]) != plain.get(name)}
         keys |= {name for name in asked if name.split(".")[0] in groups}
     return {name: value for name, value in asked.items() if name in keys}
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return the leaves by their dotted keys."""
-    flat: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for name, value in values.items():
         full = f"{prefix}{name}"
-        flat.update(_flat(value, f"{full}.") if isinstance(value, Mapping) else {full: value})
-    return flat
+        found.update(flat(value, f"{full}.") if isinstance(value, Mapping) else {full: value})
+    return found
 
 
-def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
+def _nested(leaves: Mapping[str, Any]) -> dict[str, Any]:
     nested: dict[str, Any] = {}
-    for name, value in flat.items():
+    for name, value in leaves.items():
         *groups, last = name.split(".")
         place = nested
         for group in groups:

@@ -439,3 +439,13 @@ def test_a_part_of_a_dataset_shares_what_is_kept_of_the_whole(root, decoded, set
     decoded.clear()
     (part,) = cached([Subset(open_dataset(root, "train"), [2, 0])], root.parent / "cache")
     assert [sample.name for sample in part] == ["train_002", "train_000"] and decoded == []
+
+
+def test_a_part_of_a_part_is_kept_as_a_part_of_the_whole(root, decoded, settled):
+    part = Subset(Subset(open_dataset(root, "train"), [2, 0, 1]), [0, 1])
+    assert part.indices == (2, 0) and part.ids == ["train_002", "train_000"]
+    assert unkept([part]) == []
+    (kept,) = cached([part], root.parent / "cache")
+    assert [sample.name for sample in kept] == part.ids and len(decoded) == 2
+    decoded.clear()
+    assert [sample.name for sample in kept] == part.ids and decoded == []

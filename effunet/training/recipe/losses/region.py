@@ -92,12 +92,12 @@ def _tangent(
     # One wait for the device, which saves a sort for each class that is not there.
     counts = torch.bincount(flat, minlength=IGNORE + 1).tolist()
     present = [index for index in range(len(planes)) if counts[index]]
-    counted = len(flat) - counts[IGNORE]
+    ignored, counted = flat == IGNORE, len(flat) - counts[IGNORE]
     places = torch.arange(1, len(flat) + 1, dtype=torch.int32, device=flat.device)
     least, slopes = planes.new_zeros(()), torch.zeros_like(planes)
     for index in present:
         mine = (flat == index).view(torch.uint8)
-        error = (planes[index] - mine).abs_().masked_fill_(flat == IGNORE, -1.0)
+        error = (planes[index] - mine).abs_().masked_fill_(ignored, -1.0)
         # The bits of floats from 0 on, read as integers, are in the floats' order, and those of -1
         # for ignored lie below; the complement turns that round. A CPU sorts integers ten times
         # faster. The last bit gives way to the truth, which is then sorted with its pixel.
