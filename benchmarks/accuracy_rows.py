@@ -9,6 +9,7 @@ EQUAL = "max_steps=1000 val_every=100"
 SHORT = "dataset.crop=[224,224] max_steps=500 val_every=100"
 HALF = "dataset.crop=[224,224] max_steps=250 val_every=100"
 STREETS = "dataset=synthetic augment=street batch_size=8"
+WAYS = ("", "--flip", "--flip --scales 0.75,1,1.25,1.5")
 GO_ON = "experiment=camvid_b0 encoder.weights=none init_from=runs/streets-$SEED"
 
 
@@ -66,7 +67,7 @@ TABLES: dict[str, tuple[Row, ...]] = {
         Row("drives-streets", "synthetic before", f"{GO_ON} {SHORT} dataset.variant=drives"),
     ),
     "long": (
-        Row("long", "`camvid_b0`", RECIPE, ("", "--flip", "--flip --scales 0.75,1,1.25,1.5")),
+        Row("long", "`camvid_b0`", f"{RECIPE} val_every=10", WAYS),
     ),
     "synthetic": (
         _short("recipe", "CamVid alone"),
