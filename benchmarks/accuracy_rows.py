@@ -66,9 +66,7 @@ TABLES: dict[str, tuple[Row, ...]] = {
         _short("drives-strong", "`augment=strong`", "dataset.variant=drives augment=strong"),
         Row("drives-streets", "synthetic before", f"{GO_ON} {SHORT} dataset.variant=drives"),
     ),
-    "long": (
-        Row("long", "`camvid_b0`", f"{RECIPE} val_every=10", WAYS),
-    ),
+    "long": (Row("long", "`camvid_b0`", f"{RECIPE} val_every=10", WAYS),),
     "synthetic": (
         _short("recipe", "CamVid alone"),
         Row("streets", "synthetic alone", f"{RECIPE} {STREETS} {HALF}", ("",)),

@@ -39,9 +39,9 @@ def avenue(road: Road, dice: Dice) -> list[Thing]:
     things: list[Thing] = []
     if not dice.chance(0.35):
         return things
-    shape, green = dice.pick(("round", "round", "tall")), dice.pick(GREENS)
+    shape, green = dice.pick(("round", "tall", "bare")), dice.pick(GREENS)
     pace, tall = dice.between(7.0, 14.0), dice.between(4.5, 9.0)
-    wide = dice.between(0.5, 0.75) if shape == "round" else dice.between(0.3, 0.45)
+    wide = dice.between(0.3, 0.45) if shape == "tall" else dice.between(0.5, 0.75)
     for side in (-1, 1) if dice.chance(0.6) else (dice.sign(),):
         z = dice.between(6.0, 14.0)
         while z < 100:

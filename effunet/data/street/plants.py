@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from effunet.data.street.brush import Brush, Color, Label
+from effunet.data.street.brush import Brush, Color, Ink, Label, toned
 from effunet.data.street.camera import NEAR, Points
 from effunet.data.street.dice import Dice
 from effunet.data.street.noise import TILE, noise
@@ -18,15 +18,21 @@ GREENS: tuple[Color, ...] = (
 )  # fmt: skip
 BARK: tuple[Color, ...] = ((92, 74, 58), (110, 98, 84), (70, 60, 50), (128, 116, 100))
 SIDE = 128  # pixels of a crown
-SHAPES = ("round", "tall", "cone", "bush")
+SHAPES = ("round", "tall", "cone", "bush", "bare")
+TURNS = ((0.96, 0.28), (0.8, 0.6), (0.6, 0.8))
+"""Cosine and sine of a twig's bend: written down, as machines differ in the last bit of sin."""
 
 
 @cache
 def crowns(shape: str, sunny: int) -> tuple[NDArray[np.uint8], ...]:
-    """Crowns of a shape as SIDE x SIDE x 2: how surely leaves are there (> 127), and their light.
+    """Crowns of a shape as squares of two bytes: how surely leaves are there (> 127), their light.
+
+    In the place of light a bare crown has how much of what lies behind its twigs hide.
 
     sunny: the bright side, -1 left or 1 right.
     """
+    if shape == "bare":
+        return tuple(_bare(number) for number in range(6))
     y, x = np.mgrid[:SIDE, :SIDE] * 2.0 / SIDE - 1.0 + 1.0 / SIDE
     bodies = {
         "round": 1.0 - np.sqrt(x * x + y * y * np.where(y > 0, 1.35, 1.0)),
@@ -43,6 +49,31 @@ def crowns(shape: str, sunny: int) -> tuple[NDArray[np.uint8], ...]:
         fields = np.stack([128.0 + 400.0 * body, 255.0 * light], -1)
         grown.append(np.clip(np.floor(fields), 0, 255).astype(np.uint8))
     return tuple(grown)
+
+
+def _bare(number: int) -> NDArray[np.uint8]:
+    """A crown in winter: boughs that fork six times, in a haze of twigs."""
+    side, dice = 2 * SIDE, Dice.of(31, number)
+    twigs = np.zeros((side, side), np.uint8)
+    tips = [((side / 2, side - 1.0), (0.0, -1.0), 0.26 * side)]
+    for depth in range(7):
+        grown: list[tuple[tuple[float, float], tuple[float, float], float]] = []
+        for (x, y), (right, down), long in tips:
+            end = x + right * long, y + down * long
+            for beside in range(max(1, 5 - depth)):
+                a, b = (int(x) + beside, int(y)), (int(end[0]) + beside, int(end[1]))
+                cv2.line(twigs, a, b, (255, 250, 240, 225, 205, 185, 165)[depth])
+            for way in (-1, 1) if depth else (-1, 0, 1):
+                cos, sin = dice.pick(TURNS[: 2 + (depth > 1)]) if way else (1.0, 0.0)
+                turned = right * cos - way * down * sin, way * right * sin + down * cos
+                grown.append((end, turned, long * dice.between(0.62, 0.88)))
+        tips = grown
+    y, x = np.mgrid[:side, :side] * 2.0 / side - 1.0 + 1.0 / side
+    ragged = noise(300 + number, 128, 0.8)
+    body = 1.0 - np.sqrt(x * x + y * y * np.where(y > 0, 1.1, 1.0)) - 0.08 + 0.09 * ragged
+    haze = np.clip(90.0 + 34.0 * noise(400 + number, 128, 0.95), 0, 255).astype(np.uint8)
+    surely = np.clip(np.floor(128.0 + 400.0 * body), 0, 255).astype(np.uint8)
+    return np.stack([surely, np.maximum(twigs, haze)], -1)
 
 
 TONES = np.linspace(0.3, 1.25, 16)
@@ -66,15 +97,29 @@ def stamp(
     if wide < 2 or tall < 2 or a >= c or b >= d:
         return
     # Only the part that is seen is enlarged: a tree beside us may be many times the image.
+    side = len(crown)
     part = (
-        (a - left) * SIDE // wide, (b - top) * SIDE // tall,
-        -((left - c) * SIDE // wide), -((top - d) * SIDE // tall),
+        (a - left) * side // wide, (b - top) * side // tall,
+        -((left - c) * side // wide), -((top - d) * side // tall),
     )  # fmt: skip
     cut = crown[part[1] : part[3], part[0] : part[2]]
     grown = cv2.resize(cut, (c - a, d - b), interpolation=cv2.INTER_LINEAR_EXACT).view(np.uint8)
-    inks = brush.inks(color, TONES, Label.Tree, z, lit).view(np.uint32)[:, 0]
-    leafy = inks[grown[..., 1] // 16].view(np.uint8).reshape(d - b, c - a, 4)
+    if shape == "bare":
+        leafy = _through(
+            grown[..., 1], brush.canvas[b:d, a:c], brush.ink(color, Label.Tree, z, lit)
+        )
+    else:
+        inks = brush.inks(color, TONES, Label.Tree, z, lit).view(np.uint32)[:, 0]
+        leafy = inks[grown[..., 1] // 16].view(np.uint8).reshape(d - b, c - a, 4)
     cv2.copyTo(leafy, (grown[..., 0] > 127).view(np.uint8), brush.canvas[b:d, a:c])
+
+
+def _through(hidden: NDArray[np.uint8], behind: NDArray[np.uint8], ink: Ink) -> NDArray[np.uint8]:
+    """Twigs over what lies behind them; all of it is Tree, as in the masks of street datasets."""
+    share = hidden[..., None].astype(np.uint16)
+    seen = ((255 - share) * behind + share * np.array(ink, np.uint16) + 127) // 255
+    seen[..., 3] = ink[3]
+    return seen.astype(np.uint8)
 
 
 @dataclass(frozen=True)
@@ -123,7 +168,8 @@ class Tree:
         if self.shape != "bush":
             foot = self.tall * (0.12 if self.shape == "cone" else self.dice.between(0.2, 0.36))
             thick = 0.022 * self.tall + 0.04
-            bark = brush.ink(self.dice.pick(BARK), Label.Tree, self.z, 0.6 * lit)
+            wood = self.dice.pick(BARK)
+            bark = brush.ink(wood, Label.Tree, self.z, 0.6 * lit)
             lean = self.dice.between(-0.04, 0.04) * self.tall
             fork, top = foot * 1.1, self.tall * 0.7
             quads = [
@@ -140,7 +186,7 @@ class Tree:
             brush,
             self.shape,
             (left, top, right + 1, bottom + 1),
-            self.color,
+            toned(wood, 0.7) if self.shape == "bare" else self.color,
             self.z,
             lit,
             self.dice,

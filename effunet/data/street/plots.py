@@ -136,11 +136,11 @@ def plots(side: int, district: District, road: Road, dice: Dice) -> list[Thing]:
 
 def tree(x: float, z: float, small: bool, dice: Dice) -> Tree:
     """A tree or bush of any kind."""
-    shape = dice.pick(("round", "round", "round", "tall", "cone", "bush"))
+    shape = dice.pick(("round", "round", "bare", "bare", "tall", "cone", "bush"))
     tall = dice.between(3.5, 7.0) if small else dice.between(5.0, 13.0)
     wide = (
         tall
-        * {"round": 0.75, "tall": 0.36, "cone": 0.5, "bush": 1.2}[shape]
+        * {"round": 0.75, "bare": 0.8, "tall": 0.36, "cone": 0.5, "bush": 1.2}[shape]
         * dice.between(0.8, 1.2)
     )
     if shape == "bush":

@@ -89,7 +89,28 @@ DUSK = Weather(
     cover=(0.3, 0.7),
     lamps=True,
 )
-WEATHERS = (CLEAR, CLEAR, CLEAR, OVERCAST, OVERCAST, FOG, RAIN, DUSK)  # as often as they stand here
+GLARE = Weather(  # a camera that looks at the street, not at the clouds: they burn out
+    ambient=(0.92, 0.91, 0.90),
+    direct=(0.0, 0.0, 0.0),
+    air=((224, 224, 224), (255, 255, 255)),
+    haze=(0.002, 0.006),
+    top=((240, 244, 250), (255, 255, 255)),
+    bottom=((252, 252, 252), (255, 255, 255)),
+    cloud=((246, 246, 248), (255, 255, 255)),
+    cover=(0.3, 0.8),
+)
+GLOOM = Weather(  # the other way round: clouds with all their tones over a dark street
+    ambient=(0.26, 0.27, 0.29),
+    direct=(0.0, 0.0, 0.0),
+    air=((60, 64, 68), (104, 108, 112)),
+    haze=(0.002, 0.005),
+    top=((92, 100, 112), (150, 158, 170)),
+    bottom=((150, 154, 158), (216, 220, 224)),
+    cloud=((104, 108, 114), (176, 180, 184)),
+    cover=(0.4, 0.8),
+)
+WEATHERS = (CLEAR, CLEAR, CLEAR, OVERCAST, OVERCAST, FOG, RAIN, DUSK, GLARE, GLARE, GLOOM)
+"""As often as they stand here."""
 
 
 def draw_weather(dice: Dice) -> tuple[Light, Sky]:
