@@ -4,7 +4,7 @@ A scene is a function of (seed, index) alone: camera, street, light and weather 
 so that a network meets more variation than one camera brings home (domain randomisation). The
 classes are CamVid's eleven in SegNet's order; as there, trunks, hedges and grass count as Tree,
 traffic lights as SignSymbol, lorries and buses as Car, bollards as Pole, and a bicycle with its
-rider as Bicyclist.
+rider as Bicyclist; what is seen between the bars of a fence is Fence, between bare twigs Tree.
 """
 
 import numpy as np

@@ -1,7 +1,8 @@
 """Colour and label in one stroke: the light of a scene, and a canvas of four channels.
 
 Red, green, blue and the class index are written by the same drawing call, so an image edge without
-its label edge cannot be drawn. Nothing is antialiased.
+its label edge cannot be drawn; only what is seen between bars and twigs is of their class.
+Nothing is antialiased.
 """
 
 import math
@@ -126,6 +127,17 @@ class Brush:
         """Convex polygons (M, N, 2) in one ink."""
         for outline in pixels:
             cv2.fillConvexPoly(self.canvas, outline, ink)
+
+    def label(self, pixels: Pixels, label: Label) -> None:
+        """Say what is seen through convex polygons (M, N, 2), and leave its colours."""
+        for outline in pixels:
+            start = np.maximum(outline.min(0), 0)
+            left, top = start.tolist()
+            right, bottom = (outline.max(0) + 1).tolist()
+            named = self.canvas[top : max(bottom, 0), left : max(right, 0), 3]
+            inside = np.zeros(named.shape, np.uint8)
+            cv2.fillConvexPoly(inside, outline - start, 1)
+            named[inside > 0] = label
 
 
 @runtime_checkable

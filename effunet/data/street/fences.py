@@ -1,4 +1,7 @@
-"""Fences and guard rails between two points on the ground."""
+"""Fences and guard rails between two points on the ground.
+
+What is seen between bars is labelled Fence, as annotators of street datasets do it.
+"""
 
 import math
 from dataclasses import dataclass
@@ -8,10 +11,15 @@ import numpy as np
 from effunet.data.street.brush import Brush, Color, Label
 from effunet.data.street.camera import NEAR, Pixels, Points
 
+STONE: Color = (140, 130, 112)
+
 
 @dataclass(frozen=True)
 class Fence:
-    """A straight fence between two ground points: boards, pickets, railings or a guard rail."""
+    """A straight fence between two ground points.
+
+    kind: boards, pickets, railings, walled (railings on a low wall) or rail (a guard rail).
+    """
 
     x: float
     z: float
@@ -69,6 +77,11 @@ class Fence:
             brush.polygons(panels(whole, length, 0.0, tall), dark)
         else:
             bar, gap = (0.12, 0.20) if self.kind == "pickets" else (0.05, 0.16)
+            brush.label(panels(whole, length, 0.05, tall), Label.Fence)
             brush.polygons(panels(whole, length, tall * 0.12, tall * 0.2), dark)
             brush.polygons(panels(whole, length, tall * 0.8, tall * 0.9), dark)
             brush.polygons(panels(np.arange(0, length - bar, gap), bar, 0.05, tall), ink)
+        if self.kind == "walled":
+            stone = brush.ink(STONE, Label.Fence, middle, sun)
+            brush.polygons(panels(whole, length, 0.0, tall * 0.4), stone)
+            brush.polygons(panels(whole, length, tall * 0.4, tall * 0.45), dark)

@@ -77,7 +77,7 @@ def lay_out_road(dice: Dice, districts: Sequence[District], drive: int) -> Road:
     if dice.chance(0.35):
         zebra = crossing[0] - 5.0 if crossing is not None else dice.between(7.0, 35.0)
     grey, warm = dice.between(82, 142), dice.between(-4, 6)
-    pave, tint = dice.between(138, 190), dice.between(-4, 14)
+    pave, tint = dice.between(84, 190), dice.between(-4, 14)
     white = dice.between(196, 236)
     greens = [dice.pick(((104, 118, 62), (88, 108, 56), (122, 124, 74))) for _ in range(2)]
     verge = tuple(

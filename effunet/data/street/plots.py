@@ -71,9 +71,11 @@ def plots(side: int, district: District, road: Road, dice: Dice) -> list[Thing]:
     setback = dice.between(*district.setback)
     walls = [dice.pick(WALLS) for _ in range(3)]
     base, green = dice.count(*district.storeys), dice.pick(GREENS)
-    trim, kind = dice.pick(TRIMS), dice.pick(("boards", "pickets", "railings", "railings"))
-    color = dice.pick(METALS if kind == "railings" else WOODS)
-    tall = {"boards": 1.7, "pickets": 1.1, "railings": 1.3}[kind] * dice.between(0.85, 1.2)
+    trim, kind = dice.pick(TRIMS), dice.pick(("boards", "pickets", "railings", "walled"))
+    color = dice.pick(METALS if kind in ("railings", "walled") else WOODS)
+    tall = {"boards": 1.7, "pickets": 1.1, "railings": 1.3, "walled": 1.8}[kind] * dice.between(
+        0.85, 1.2
+    )
     hedged = dice.chance(0.35)
     while z < FAR:
         own = dice.fork()
