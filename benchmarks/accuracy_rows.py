@@ -71,7 +71,7 @@ TABLES: dict[str, tuple[Row, ...]] = {
         _short("drives-strong", "`augment=strong`", "dataset.variant=drives augment=strong"),
         Row("drives-streets", "synthetic before", f"{GO_ON} {SHORT} dataset.variant=drives"),
     ),
-    "long": (Row("long", "`camvid_b0`", f"{RECIPE} val_every=10", WAYS),),
+    "long": (Row("long", "efficient, `camvid_b0`, 3600 steps", f"{RECIPE} val_every=10", WAYS),),
     "synthetic": (
         _short("recipe", "CamVid alone"),
         Row("streets", "synthetic alone", f"{RECIPE} {STREETS} {HALF}", ("",)),
@@ -87,3 +87,17 @@ TABLES: dict[str, tuple[Row, ...]] = {
 """By what a page calls a table; the first row is what the others are compared with."""
 
 ROWS = tuple({row.name: row for rows in TABLES.values() for row in rows}.values())
+
+CHART = tuple(
+    row
+    for row in (*TABLES["equal"], *TABLES["long"])
+    if row.name in ("smp-recipe", "unet-recipe", "efficient-recipe", "long")
+)
+PUBLISHED = (
+    ("SegNet, 360 x 480", 60.1),  # Badrinarayanan et al. 2017
+    ("FC-DenseNet103, 360 x 480", 66.9),  # Jegou et al. 2017, arXiv 1611.09326
+    ("BiSeNet-R18, 720 x 960", 68.7),  # Yu et al. 2018, arXiv 1808.00897
+    ("BiSeNetV2, 720 x 960", 72.4),  # Yu et al. 2021, arXiv 2004.02147
+    ("DDRNet-23-slim, 720 x 960", 74.7),  # Hong et al. 2021, arXiv 2101.06085
+)
+"""Test mIoU in per cent and the size of the images."""

@@ -1,4 +1,4 @@
-"""The JSONs of benchmarks/accuracy.py -> the tables of docs/results.md and README.md."""
+"""The JSONs of benchmarks/accuracy.py -> docs/results.md, README.md and their chart."""
 
 import json
 import re
@@ -7,12 +7,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from accuracy_chart import RARE, draw
 from accuracy_rows import TABLES, Row
 
 HOUSE = Path(__file__).resolve().parents[1]
 RESULTS = HOUSE / "docs" / "results"
 PAGES = (HOUSE / "docs" / "results.md", HOUSE / "README.md")
-RARE = ("Pole", "SignSymbol", "Fence", "Pedestrian", "Bicyclist")
+CHART = HOUSE / "docs" / "accuracy.png"
 BLOCK = re.compile(r"(<!-- (\w+) of ([\w-]+) -->\n).*?(<!-- end -->)", re.S)
 """What a page holds of a table's rows: `table of equal`, `commands of equal`."""
 
@@ -20,8 +21,9 @@ Result = dict[str, Any]
 
 
 def write() -> None:
-    """Bring every table and every list of commands in the pages up to date."""
+    """Bring the chart, every table and every list of commands in the pages up to date."""
     found = results()
+    draw(found, CHART)
     for page in PAGES:
         page.write_text(filled(page.read_text(), found))
 

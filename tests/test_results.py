@@ -82,6 +82,18 @@ def test_a_table_compares_the_seeds_that_both_rows_have(rows: ModuleType, tables
     ]  # fmt: skip
 
 
+def test_the_chart_holds_what_is_measured_and_what_is_published(rows: ModuleType, tmp_path: Path):
+    chart = importlib.import_module("accuracy_chart")
+    run = measured("efficient-recipe", 1, 0.7, 0.1, {})
+    run["test"] = {"": {"miou": 0.7, "classes": run["val"]["classes"]}}
+    bars = chart.bars({"efficient-recipe": [run], "no-ema": [measured("no-ema", 1, 0.9, 0.1, {})]})
+    ours = chart.Bar("efficient, camvid_b0, 1000 steps", 70.0, chart.OURS)
+    assert [bar.miou for bar in bars] == [60.1, 66.9, 68.7, 70.0, 72.4, 74.7]
+    assert bars[3] == ours
+    chart.draw({"efficient-recipe": [run]}, tmp_path / "chart.png")
+    assert (tmp_path / "chart.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_a_run_of_another_config_than_its_row_is_refused(rows: ModuleType, tmp_path: Path):
     accuracy = importlib.import_module("accuracy")
     asked = accuracy.composed(["experiment=camvid_b0", "seed=1"])
