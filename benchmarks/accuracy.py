@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -23,14 +24,15 @@ from accuracy_tables import RESULTS, write
 from hydra import compose, initialize_config_dir
 
 from effunet.commands.benchmark.machine import cpu_name
+from effunet.training import initial
 from effunet.training.config.read import to_config, to_plain
 from effunet.training.config.schema import Config
 from effunet.training.launch import prepare
 from effunet.training.overrides import conf_folder
-from effunet.training.resume import flat, read_config
+from effunet.training.resume import FREE, flat, read_config
 
 EFFUNET = [sys.executable, "-m", "effunet"]
-PLACES = ("name", "num_workers", "save_every", "loggers", "resume", "dataset.root", "dataset.check")
+PLACES = (*FREE, "name", "dataset.root", "dataset.check")
 """Keys of a config that change no result."""
 
 
@@ -38,15 +40,10 @@ def run(row: Row, seed: int, threads: int) -> None:
     """Train a row to its end, evaluate it, and write its JSON."""
     folder = Path("runs") / f"{row.name}-{seed}"
     words = [os.path.expandvars(word) for word in shlex.split(row.command(seed))[2:]]
-    clock = folder.with_suffix(".seconds")
+    if (folder / "config.yaml").is_file():
+        require_same(composed(words), read_config(folder), folder)
     if not (folder / "metrics.json").is_file():
-        known = float(clock.read_text()) if clock.is_file() else 0.0
-        begun = [f"resume={folder}"] if folder.is_dir() else [*words, f"name={folder.name}"]
-        started = time.perf_counter()
-        code = _call("train", *begun, threads=threads)
-        clock.write_text(str(known + time.perf_counter() - started))
-        if code:
-            sys.exit(code)
+        _train(folder, words, threads)
     config = read_config(folder)
     require_same(composed(words), config, folder)
     if config.dataset.name == "camvid":
@@ -57,10 +54,7 @@ def run(row: Row, seed: int, threads: int) -> None:
         "row": row.name,
         "seed": seed,
         "command": row.command(seed),
-        "seconds": round(float(clock.read_text())) if clock.is_file() else None,
-        "threads": threads,
-        "cpu": cpu_name(),
-        "torch": torch.__version__,
+        **_begun(folder),
         "val": scores,
         "test": {way: _evaluated(folder, "test", way, threads) for way in row.test},
     }
@@ -68,11 +62,41 @@ def run(row: Row, seed: int, threads: int) -> None:
     (RESULTS / f"{folder.name}.json").write_text(json.dumps(result, indent=1) + "\n")
 
 
+def _train(folder: Path, words: list[str], threads: int) -> None:
+    """Train, or go on; keep how long, on what and by which code beside the run's folder."""
+    begun = _begun(folder) if folder.is_dir() else {}
+    if not begun.get("commit"):
+        begun["commit"] = subprocess.check_output(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"], text=True
+        ).strip()
+    begun |= {"threads": threads, "cpu": cpu_name(), "torch": torch.__version__}
+    known, started = begun.get("seconds") or 0, time.perf_counter()
+    training = subprocess.Popen(
+        [*EFFUNET, "train", *([f"resume={folder}"] if folder.is_dir() else words)],
+        env={**os.environ, "OMP_NUM_THREADS": str(threads)},
+    )
+    # Ctrl-C reaches the training, too, which saves its step before it ends.
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    code = training.wait()
+    signal.signal(signal.SIGINT, before)
+    begun["seconds"] = known + round(time.perf_counter() - started)
+    folder.with_suffix(".begun").write_text(json.dumps(begun))
+    if code:
+        sys.exit(code)
+
+
+def _begun(folder: Path) -> dict[str, Any]:
+    """What is known of a training; of one that was started by hand nothing is."""
+    empty = dict.fromkeys(("commit", "seconds", "threads", "cpu", "torch"))
+    file = folder.with_suffix(".begun")
+    return empty | (json.loads(file.read_text()) if file.is_file() else {})
+
+
 def composed(words: list[str]) -> Config:
-    """Give the config that override words stand for."""
+    """Give the config that override words stand for, with what `init_from` decides."""
     prepare()
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        return to_config(compose("config", words))
+        return initial.settled(to_config(compose("config", words)))
 
 
 def require_same(asked: Config, trained: Config, folder: Path) -> None:
@@ -90,7 +114,8 @@ def require_same(asked: Config, trained: Config, folder: Path) -> None:
 def _evaluated(folder: Path, split: str, way: str, threads: int) -> dict[str, Any]:
     """Evaluate a run on a split of CamVid in a way to predict, such as "--flip"."""
     words = ("evaluate", str(folder), "--data", "camvid", "--split", split, "--json", *way.split())
-    return _scores(json.loads(_call(*words, threads=threads, answer=True)))
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    return _scores(json.loads(subprocess.check_output([*EFFUNET, *words], env=environment)))
 
 
 def _scores(metrics: dict[str, Any]) -> dict[str, Any]:
@@ -102,14 +127,6 @@ def _scores(metrics: dict[str, Any]) -> dict[str, Any]:
         "boundary_iou": metrics["boundary_iou"],
         "classes": {one["name"]: one["iou"] for one in metrics["classes"]},
     }
-
-
-def _call(*words: str, threads: int, answer: bool = False) -> Any:
-    """Run effunet on so many threads; its exit code, or what it prints."""
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
-    if answer:
-        return subprocess.check_output([*EFFUNET, *words], env=environment, text=True)
-    return subprocess.call([*EFFUNET, *words], env=environment)
 
 
 def main() -> None:

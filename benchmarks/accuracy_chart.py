@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from accuracy_rows import CHART, PUBLISHED, TABLES, Row
+from accuracy_rows import PUBLISHED, SHOWN, TABLES, Row
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -52,7 +52,7 @@ def draw(found: dict[str, list[dict[str, Any]]], file: Path) -> None:
 
 
 def _shown(found: dict[str, list[dict[str, Any]]]) -> list[Row]:
-    return [row for row in CHART if row.name in found]
+    return [row for row in SHOWN if row.name in found]
 
 
 def _title(row: Row) -> str:

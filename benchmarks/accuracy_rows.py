@@ -25,7 +25,14 @@ class Row:
     def command(self, seed: int | None = None) -> str:
         """What anyone types; $SEED where none is given."""
         number = "$SEED" if seed is None else str(seed)
-        return f"python train.py {self.words} seed={number}".replace("$SEED", number)
+        line = f"python train.py {self.words} seed=$SEED name={self.name}-$SEED"
+        return line.replace("$SEED", number)
+
+    def evaluations(self) -> list[str]:
+        """What anyone types then; a training on CamVid validates by itself."""
+        splits = [] if "dataset=synthetic" not in self.words else ["--split val"]
+        splits += [f"--split test {way}".strip() for way in self.test]
+        return [f"effunet evaluate runs/{self.name}-$SEED --data camvid {s}" for s in splits]
 
 
 def _equal(name: str, title: str, words: str) -> Row:
@@ -38,11 +45,11 @@ def _short(name: str, title: str, words: str = "") -> Row:
 
 TABLES: dict[str, tuple[Row, ...]] = {
     "equal": (
-        _equal("smp-plain", "smp's U-Net, plain recipe", f"{PLAIN} {SMP}"),
         _equal("smp-recipe", "smp's U-Net, `camvid_b0`", f"{RECIPE} {SMP}"),
         _equal("unet-recipe", "our U-Net, `camvid_b0`", f"{RECIPE} decoder=unet"),
-        _equal("efficient-plain", "efficient, plain recipe", PLAIN),
         _equal("efficient-recipe", "efficient, `camvid_b0`", RECIPE),
+        _equal("efficient-plain", "efficient, plain recipe", PLAIN),
+        _equal("smp-plain", "smp's U-Net, plain recipe", f"{PLAIN} {SMP}"),
     ),
     "ingredients": (
         _short("recipe", "`camvid_b0`"),
@@ -57,19 +64,25 @@ TABLES: dict[str, tuple[Row, ...]] = {
         _short("no-ema", "without the average of the weights", "ema=null"),
         _short("encoder-lr-1", "encoder as fast as the decoder", "optim.encoder_lr_factor=1"),
         _short("ohem", "OHEM instead of cross-entropy", "loss.terms=[ohem,lovasz:0.5]"),
-        _short("weighting", "and classes weighted", "loss.weighting=inverse_sqrt"),
+        _short("weighting", "with classes weighted", "loss.weighting=inverse_sqrt"),
         _short("augment-light", "`augment=light`", "augment=light"),
         _short("augment-strong", "`augment=strong`", "augment=strong"),
         _short("no-drop-path", "without drop path", "encoder.drop_path=0"),
         _short("cosine", "cosine decay", "optim.schedule=cosine"),
         _short("scale-1", "scaled by 0.75 to 1.33", "augment.scale=[0.75,1.33]"),
-        _short("copy-paste", "and copy-paste", "sampling.copy_paste=0.5"),
+        _short("copy-paste", "with copy-paste", "sampling.copy_paste=0.5"),
         _short("widths-4", "a fourth level, to reduction 2", "decoder.widths=[128,96,64,48]"),
     ),
     "drives": (
         _short("drives", "`camvid_b0`", "dataset.variant=drives"),
         _short("drives-strong", "`augment=strong`", "dataset.variant=drives augment=strong"),
-        Row("drives-streets", "synthetic before", f"{GO_ON} {SHORT} dataset.variant=drives"),
+        _short("drives-tenth", "a tenth", "dataset.variant=drives dataset.train_share=0.1"),
+        Row("drives-streets", "synthetic, then CamVid", f"{GO_ON} {HALF} dataset.variant=drives"),
+        Row(
+            "drives-streets-tenth",
+            "synthetic, then a tenth",
+            f"{GO_ON} {HALF} dataset.variant=drives dataset.train_share=0.1",
+        ),
     ),
     "long": (Row("long", "efficient, `camvid_b0`, 3600 steps", f"{RECIPE} val_every=10", WAYS),),
     "synthetic": (
@@ -88,7 +101,7 @@ TABLES: dict[str, tuple[Row, ...]] = {
 
 ROWS = tuple({row.name: row for rows in TABLES.values() for row in rows}.values())
 
-CHART = tuple(
+SHOWN = tuple(
     row
     for row in (*TABLES["equal"], *TABLES["long"])
     if row.name in ("smp-recipe", "unet-recipe", "efficient-recipe", "long")

@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from tiny_segmenter import tiny_segmenter
 
 from effunet.training.launch import prepare
 from effunet.training.overrides import check
@@ -47,6 +48,7 @@ def test_every_run_was_started_by_the_command_of_its_row(rows: ModuleType):
         run = json.loads(file.read_text())
         assert file.stem == f"{run['row']}-{run['seed']}"
         assert run["command"] == known[run["row"]].command(run["seed"])
+        assert set(run["test"]) == set(known[run["row"]].test)
         classes = [iou for iou in run["val"]["classes"].values() if iou is not None]
         assert run["val"]["miou"] == pytest.approx(sum(classes) / len(classes), abs=1e-12)
 
@@ -77,9 +79,22 @@ def test_a_table_compares_the_seeds_that_both_rows_have(rows: ModuleType, tables
         "| other | 63.7 | +3.7 | 40 | 50 | 50 | 50 | 50 | 50.0 | 51.0 |",
     ]
     assert tables.commands([first, other], found)[1:-1] == [
-        "# first, 2 minutes a run", "python train.py key=first seed=$SEED",
-        "# other, 3 minutes a run", "python train.py key=other seed=$SEED",
+        "# first, 2 minutes a run", "python train.py key=first seed=$SEED name=first-$SEED",
+        "# other, 3 minutes a run", "python train.py key=other seed=$SEED name=other-$SEED",
+        "effunet evaluate runs/other-$SEED --data camvid --split test",
+        "effunet evaluate runs/other-$SEED --data camvid --split test --flip",
     ]  # fmt: skip
+
+
+def test_nothing_is_compared_with_a_first_row_that_is_not_measured(
+    rows: ModuleType, tables: ModuleType
+):
+    first, other = (rows.Row(name, name, "") for name in ("first", "other"))
+    absent = measured("other", 1, 0.5, 0.1, {})
+    absent["val"]["classes"]["Pole"] = None
+    assert tables.table([first, other], {"other": [absent]})[2:] == [
+        "| other | 50.0 |  |  | 50 | 50 | 50 | 50 |"
+    ]
 
 
 def test_the_chart_holds_what_is_measured_and_what_is_published(rows: ModuleType, tmp_path: Path):
@@ -98,8 +113,24 @@ def test_a_run_of_another_config_than_its_row_is_refused(rows: ModuleType, tmp_p
     accuracy = importlib.import_module("accuracy")
     asked = accuracy.composed(["experiment=camvid_b0", "seed=1"])
     accuracy.require_same(asked, dataclasses.replace(asked, name="other", num_workers=2), tmp_path)
+    free = dataclasses.replace(asked.dataset, cache="ram", root="elsewhere")
+    accuracy.require_same(asked, dataclasses.replace(asked, dataset=free), tmp_path)
     with pytest.raises(SystemExit, match=r"another config: ema None instead of 0\.99$"):
         accuracy.require_same(asked, dataclasses.replace(asked, ema=None), tmp_path)
+
+
+def test_a_row_that_goes_on_from_another_runs_segmenter_is_compared_with_what_that_one_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: ModuleType
+):
+    accuracy = importlib.import_module("accuracy")
+    (tmp_path / "runs" / "streets-1").mkdir(parents=True)
+    segmenter = tiny_segmenter()
+    segmenter.save(tmp_path / "runs" / "streets-1" / "segmenter.safetensors")
+    monkeypatch.chdir(tmp_path)
+    row = next(row for row in rows.ROWS if row.name == "streets-camvid")
+    found = accuracy.composed(shlex.split(row.command(1))[2:])
+    assert found.init_from == "runs/streets-1"
+    assert found.decoder.widths == list(segmenter.network.plan.decoder.widths)
 
 
 def test_every_rows_command_passes_the_checks(rows: ModuleType):
@@ -108,5 +139,7 @@ def test_every_rows_command_passes_the_checks(rows: ModuleType):
         words = shlex.split(row.command(1).replace("$B0_WEIGHTS", "weights.safetensors"))
         assert words[:2] == ["python", "train.py"]
         check(words[2:], multirun=False)
-    names = [row.name for row in rows.ROWS]
-    assert len(names) == len(set(names))
+    known = {row.name: row for row in rows.ROWS}
+    for table in rows.TABLES.values():
+        for row in table:
+            assert (row.words, row.test) == (known[row.name].words, known[row.name].test)
