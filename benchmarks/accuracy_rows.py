@@ -113,4 +113,4 @@ PUBLISHED = (
     ("BiSeNetV2, 720 x 960", 72.4),  # Yu et al. 2021, arXiv 2004.02147
     ("DDRNet-23-slim, 720 x 960", 74.7),  # Hong et al. 2021, arXiv 2101.06085
 )
-"""Test mIoU in per cent and the size of the images."""
+"""Test mIoU in per cent and the size of the images; docs/results.md says how far they compare."""

@@ -182,6 +182,22 @@ def empty_canvas(shade: int) -> Brush:
     return Brush(Camera(200, 200), light, canvas)
 
 
+@pytest.mark.parametrize("shift", [(0, -900), (0, 900), (-900, 0), (900, 0), (0, 0), (150, -60)])
+def test_what_is_seen_through_a_polygon_is_named_within_the_image_alone(shift: tuple[int, int]):
+    brush = empty_canvas(90)
+    outline = np.array([(20, 30), (180, 30), (180, 170), (20, 170)], np.int32)
+    outline += np.array(shift, np.int32)
+    expected = np.full((200, 200), int(Label.Sky), np.uint8)
+    cv2.fillConvexPoly(expected, outline, int(Label.Fence))
+    brush.label(outline[None], Label.Fence)
+    assert np.array_equal(brush.canvas[..., 3], expected)
+    assert (brush.canvas[..., :3] == 90).all()
+
+
+def test_a_fence_above_a_low_wide_image_is_drawn_nowhere():
+    assert render(0, 17, 12, 900)[1].shape == (12, 900)
+
+
 @pytest.mark.parametrize("kind", ["pickets", "railings", "walled"])
 def test_what_is_seen_between_the_bars_of_a_fence_is_fence(kind: str):
     brush = empty_canvas(200)

@@ -48,3 +48,13 @@ def test_a_fresh_decoder_takes_a_pyramid_alike_however_large_its_features_are(de
             logits.append(network(image))
     assert logits[0].std() > 0.1
     torch.testing.assert_close(*logits, rtol=1e-2, atol=1e-2)
+
+
+@pytest.mark.parametrize("decoder", ["efficient", "unet"])
+def test_an_encoder_whose_last_norms_give_nothing_gets_a_decoder_of_numbers(decoder: str):
+    encoder = EfficientNet("b0")
+    for module in encoder.modules():
+        if isinstance(module, MBConv):
+            nn.init.zeros_(module.project.norm.weight)
+    weights = EffUNet(encoder, 5, decoder).state_dict().values()
+    assert all(weight.isfinite().all() for weight in weights)

@@ -135,6 +135,8 @@ class Brush:
             left, top = start.tolist()
             right, bottom = (outline.max(0) + 1).tolist()
             named = self.canvas[top : max(bottom, 0), left : max(right, 0), 3]
+            if not named.size:  # beside the image
+                continue
             inside = np.zeros(named.shape, np.uint8)
             cv2.fillConvexPoly(inside, outline - start, 1)
             named[inside > 0] = label
