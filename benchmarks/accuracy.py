@@ -66,9 +66,7 @@ def _train(folder: Path, words: list[str], threads: int) -> None:
     """Train, or go on; keep how long, on what and by which code beside the run's folder."""
     begun = _begun(folder) if folder.is_dir() else {}
     if not begun.get("commit"):
-        begun["commit"] = subprocess.check_output(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12"], text=True
-        ).strip()
+        begun["commit"] = _commit()
     begun |= {"threads": threads, "cpu": cpu_name(), "torch": torch.__version__}
     known, started = begun.get("seconds") or 0, time.perf_counter()
     training = subprocess.Popen(
@@ -83,6 +81,14 @@ def _train(folder: Path, words: list[str], threads: int) -> None:
     folder.with_suffix(".begun").write_text(json.dumps(begun))
     if code:
         sys.exit(code)
+
+
+def _commit() -> str:
+    """Name the commit that trains, and whether the code differs from it."""
+    name = subprocess.check_output(["git", "rev-parse", "--short=12", "HEAD"], text=True).strip()
+    code = ("effunet", "conf", "data", "benchmarks")
+    clean = subprocess.call(["git", "diff", "--quiet", "HEAD", "--", *code]) == 0
+    return name if clean else f"{name}-dirty"
 
 
 def _begun(folder: Path) -> dict[str, Any]:
