@@ -109,6 +109,18 @@ def test_the_chart_holds_what_is_measured_and_what_is_published(rows: ModuleType
     assert (tmp_path / "chart.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_the_experiments_header_says_what_the_runs_measured(tables: ModuleType):
+    text = (HOUSE / "conf" / "experiment" / "camvid_b0.yaml").read_text()
+    header = " ".join(
+        line.removeprefix("#").strip() for line in text.split("defaults:")[0].split("\n")
+    )
+    for row in ("efficient-recipe", "long"):
+        run = tables.results()[row][0]
+        for part in (run["val"], run["test"][""]):
+            assert f"{100 * part['miou']:.1f}" in header
+        assert f"{run['seconds'] / 60:.0f} minutes" in header
+
+
 def test_a_run_of_another_config_than_its_row_is_refused(rows: ModuleType, tmp_path: Path):
     accuracy = importlib.import_module("accuracy")
     asked = accuracy.composed(["experiment=camvid_b0", "seed=1"])
