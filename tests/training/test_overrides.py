@@ -48,7 +48,7 @@ WRONG = {
     "loss=sum loss.terms=lovasz:0.5": "loss.terms: ",
     "loss=sum loss.terms={lovasz:0.5}": "loss.terms={lovasz:0.5}",
     "loss=sum loss.terms.ohem=1": "did you mean loss.terms?",
-    "loss.terms=[ohem]": "loss=sum alone",
+    "loss=focal loss.terms=[ohem]": "loss=sum alone",
     "loss=dice loss.label_smoothing=0.1": "loss=dice has no loss.label_smoothing",
     "loss=focal loss.label_smoothing=0.1": "use loss=cross_entropy or",
     "loss=lovasz loss.class_weights=[1,2]": "loss=lovasz has no loss.class_weights",
