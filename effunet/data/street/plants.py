@@ -164,11 +164,13 @@ class Tree:
         if not brush.sees(self.x, self.z, half):
             return
         spot = brush.camera.spot(self.x, self.z)
-        foot = 0.0
+        foot, color = 0.0, self.color
         if self.shape != "bush":
             foot = self.tall * (0.12 if self.shape == "cone" else self.dice.between(0.2, 0.36))
             thick = 0.022 * self.tall + 0.04
             wood = self.dice.pick(BARK)
+            if self.shape == "bare":
+                color = toned(wood, 0.7)
             bark = brush.ink(wood, Label.Tree, self.z, 0.6 * lit)
             lean = self.dice.between(-0.04, 0.04) * self.tall
             fork, top = foot * 1.1, self.tall * 0.7
@@ -186,7 +188,7 @@ class Tree:
             brush,
             self.shape,
             (left, top, right + 1, bottom + 1),
-            toned(wood, 0.7) if self.shape == "bare" else self.color,
+            color,
             self.z,
             lit,
             self.dice,
