@@ -194,8 +194,10 @@ def test_what_is_seen_through_a_polygon_is_named_within_the_image_alone(shift: t
     assert (brush.canvas[..., :3] == 90).all()
 
 
-def test_a_fence_above_a_low_wide_image_is_drawn_nowhere():
-    assert render(0, 17, 12, 900)[1].shape == (12, 900)
+def test_a_low_wide_image_with_fences_beyond_its_edges_is_drawn():
+    image, mask = render(0, 17, 12, 900)
+    assert image.shape == (12, 900, 3) and mask.shape == (12, 900)
+    assert len(np.unique(mask)) > 3
 
 
 @pytest.mark.parametrize("kind", ["pickets", "railings", "walled"])
