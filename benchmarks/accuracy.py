@@ -4,7 +4,7 @@
 $CAMVID and $B0_WEIGHTS set) trains it below runs/, or goes on where it stopped, evaluates it and
 writes one JSON into docs/results; a run of the same config that was trained by hand is taken as it
 is. A row that starts from another one's segmenter needs that one before. `... write` puts the
-tables of all JSONs into docs/results.md and README.md.
+tables of all JSONs into docs/results.md and README.md, and draws README.md's chart.
 """
 
 import argparse
@@ -68,7 +68,10 @@ def _train(folder: Path, words: list[str], threads: int) -> None:
     if not begun.get("commit"):
         begun["commit"] = _commit()
     begun |= {"threads": threads, "cpu": cpu_name(), "torch": torch.__version__}
-    known, started = begun.get("seconds") or 0, time.perf_counter()
+    file, known = folder.with_suffix(".begun"), begun.get("seconds") or 0
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps(begun))  # kept even where all of us is killed
+    started = time.perf_counter()
     training = subprocess.Popen(
         [*EFFUNET, "train", *([f"resume={folder}"] if folder.is_dir() else words)],
         env={**os.environ, "OMP_NUM_THREADS": str(threads)},
@@ -78,7 +81,7 @@ def _train(folder: Path, words: list[str], threads: int) -> None:
     code = training.wait()
     signal.signal(signal.SIGINT, before)
     begun["seconds"] = known + round(time.perf_counter() - started)
-    folder.with_suffix(".begun").write_text(json.dumps(begun))
+    file.write_text(json.dumps(begun))
     if code:
         sys.exit(code)
 

@@ -4,6 +4,7 @@ import dataclasses
 import importlib
 import json
 import shlex
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -143,6 +144,30 @@ def test_a_row_that_goes_on_from_another_runs_segmenter_is_compared_with_what_th
     found = accuracy.composed(shlex.split(row.command(1))[2:])
     assert found.init_from == "runs/streets-1"
     assert found.decoder.widths == list(segmenter.network.plan.decoder.widths)
+
+
+def test_a_training_that_is_gone_on_with_keeps_its_commit_and_adds_up_its_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: ModuleType
+):
+    accuracy = importlib.import_module("accuracy")
+    folder = tmp_path / "runs" / "row-1"
+    monkeypatch.setattr(accuracy, "EFFUNET", [sys.executable, "-c", "import time; time.sleep(1)"])
+    monkeypatch.setattr(accuracy, "_commit", lambda: "first")
+    folder.with_suffix(".begun").parent.mkdir()
+    folder.with_suffix(".begun").write_text('{"commit": "of a folder that is gone", "seconds": 9}')
+    accuracy._train(folder, ["key=value"], 1)
+    begun = accuracy._begun(folder)
+    assert begun["commit"] == "first" and 1 <= begun["seconds"] < 9
+    folder.mkdir()
+    monkeypatch.setattr(accuracy, "_commit", lambda: "second")
+    accuracy._train(folder, ["key=value"], 2)
+    again = accuracy._begun(folder)
+    assert again["commit"] == "first" and again["threads"] == 2
+    assert again["seconds"] > begun["seconds"]
+    monkeypatch.setattr(accuracy, "EFFUNET", [sys.executable, "-c", "raise SystemExit(6)"])
+    with pytest.raises(SystemExit) as stopped:
+        accuracy._train(folder, ["key=value"], 2)
+    assert stopped.value.code == 6
 
 
 def test_every_rows_command_passes_the_checks(rows: ModuleType):
