@@ -7,6 +7,7 @@ PLAIN = "dataset=camvid encoder.weights=$B0_WEIGHTS optim.encoder_lr_factor=0.3 
 RECIPE = "experiment=camvid_b0 encoder.weights=$B0_WEIGHTS"
 EQUAL = "max_steps=1000 val_every=100"
 SHORT = "dataset.crop=[224,224] max_steps=500 val_every=100"
+CROP_288 = "dataset.crop=[288,288] batch_size=5 max_steps=500 val_every=100"
 HALF = "dataset.crop=[224,224] max_steps=250 val_every=100"
 STREETS = "dataset=synthetic augment=street batch_size=8"
 WAYS = ("", "--flip", "--flip --scales 0.75,1,1.25,1.5")
@@ -63,6 +64,7 @@ TABLES: dict[str, tuple[Row, ...]] = {
         _short("lr-4e-3", "twice the learning rate", "optim.lr=4e-3"),
         _short("no-ema", "without the average of the weights", "ema=null"),
         _short("encoder-lr-1", "encoder as fast as the decoder", "optim.encoder_lr_factor=1"),
+        _short("dice", "Dice instead of Lovász", "loss.terms=[cross_entropy,dice:0.5]"),
         _short("ohem", "OHEM instead of cross-entropy", "loss.terms=[ohem,lovasz:0.5]"),
         _short("weighting", "with classes weighted", "loss.weighting=inverse_sqrt"),
         _short("augment-light", "`augment=light`", "augment=light"),
@@ -70,6 +72,8 @@ TABLES: dict[str, tuple[Row, ...]] = {
         _short("no-drop-path", "without drop path", "encoder.drop_path=0"),
         _short("cosine", "cosine decay", "optim.schedule=cosine"),
         _short("scale-1", "scaled by 0.75 to 1.33", "augment.scale=[0.75,1.33]"),
+        _short("scale-2", "scaled by 1 to 2.5", "augment.scale=[1,2.5]"),
+        Row("crop-288", "5 crops of 288 x 288", f"{RECIPE} {CROP_288}"),
         _short("copy-paste", "with copy-paste", "sampling.copy_paste=0.5"),
         _short("widths-4", "a fourth level, to reduction 2", "decoder.widths=[128,96,64,48]"),
     ),
