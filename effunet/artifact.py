@@ -25,6 +25,9 @@ METADATA_KEY = "effunet"
 HEADER_LIMIT = 16 * 2**20
 """Bytes; B7's header takes about 0.1 MB, so a longer one is damaged or means harm."""
 
+EXPORTS = (".onnx", ".xml")
+"""Endings of exported files, which effunet/runtime.py reads."""
+
 PICKLES = (".ckpt", ".pt", ".pth", ".bin", ".pkl")
 """Endings of files that may hold a pickle, which can run any code while it is read."""
 

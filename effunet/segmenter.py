@@ -19,19 +19,17 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from effunet import artifact
-from effunet.calibration import Calibration
-from effunet.data.files.pixels import Pixels
 from effunet.errors import ModelError, ResourceError
 from effunet.labels import LabelMap
-from effunet.model.deciding import decided, probable
+from effunet.model.deciding import probable
 from effunet.model.inference import Latest
 from effunet.model.kinds import Network
 from effunet.model.stored import derived, described
-from effunet.prediction import Picture, Prediction, as_array
+from effunet.predictor import Predictor
 from effunet.tensors import Image, Logits
 
 
-class Segmenter:
+class Segmenter(Predictor):
     """A network with the names of its classes: call it with an image of any size."""
 
     def __init__(
@@ -55,22 +53,9 @@ class Segmenter:
             raise ValueError(
                 f"the network has {network.plan.classes} classes and the label map {len(labels)}"
             )
+        super().__init__(labels, metadata)
         self.network = network
-        self.labels = labels
-        self.metadata = dict(metadata or {})
-        _ = self.calibration  # refused here, not at the first image
         self._latest = Latest()
-
-    def __call__(self, image: Picture) -> Prediction:
-        """Segment one whole image; `effunet.infer` does it in tiles or with a mirrored twin."""
-        array = self.as_array(image)
-        return self.prediction(array, self.probabilities(array).cpu().numpy())
-
-    def prediction(
-        self, image: UInt8[ndarray, "H W C"], probabilities: Float[ndarray, "K H W"]
-    ) -> Prediction:
-        """What this segmenter says of an image, given its probabilities."""
-        return Prediction(image, probabilities, self.labels, self.calibration.threshold)
 
     @property
     def channels(self) -> int:
@@ -78,20 +63,9 @@ class Segmenter:
         return self.network.plan.channels
 
     @property
-    def pixels(self) -> Pixels:
-        """What the numbers of an image file mean, as in the dataset that it was trained on."""
-        ranges = self.metadata.get("pixel_ranges") or ()
-        return Pixels(self.channels, tuple((float(low), float(high)) for low, high in ranges))
-
-    @property
     def device(self) -> torch.device:
         """Where the weights lie, and so where the work is done."""
         return next(self.network.parameters()).device
-
-    @property
-    def calibration(self) -> Calibration:
-        """The temperature and threshold that were fitted for it; the neutral ones otherwise."""
-        return Calibration.from_plain(self.metadata.get("calibration"), len(self.labels))
 
     def calibrated(
         self, temperature: float, threshold: float | None = None, **facts: Any
@@ -110,27 +84,6 @@ class Segmenter:
         other = Segmenter(self.network, self.labels, {**self.metadata, "calibration": entry})
         other._latest = self._latest
         return other
-
-    def decide(self, probabilities: Float[Tensor, "K h w"]) -> UInt8[Tensor, "h w"]:
-        """The class index that is named at each pixel, 0..K-1."""
-        return self.decided(probabilities)[0]
-
-    def decided(
-        self, probabilities: Float[Tensor, "K h w"]
-    ) -> tuple[UInt8[Tensor, "h w"], Float[Tensor, "h w"]]:
-        """The class index that is named at each pixel, and the probability of that class."""
-        return decided(probabilities, self.calibration.threshold)
-
-    def probabilities(self, image: UInt8[ndarray, "H W C"]) -> Float[Tensor, "K H W"]:
-        """Probabilities of the classes, on the segmenter's device; see `strips`."""
-        shape = (len(self.labels), *image.shape[:2])
-        whole = torch.empty(0)
-        for top, part in self.strips(image):
-            if part.shape == shape:
-                return part
-            whole = part.new_empty(shape) if top == 0 else whole
-            whole[:, top : top + part.shape[1]] = part
-        return whole
 
     def strips(
         self, image: UInt8[ndarray, "H W C"]
@@ -160,14 +113,6 @@ class Segmenter:
         """
         self.network.eval()
         yield from self._latest.strips(self.network, images)
-
-    def as_array(self, image: Picture) -> UInt8[ndarray, "H W C"]:
-        """Any kind of image as the array that the network takes.
-
-        Raises:
-            DataError, ModelError, ValueError: as `effunet.prediction.as_array` says.
-        """
-        return as_array(image, self.pixels)
 
     def to_plain(self) -> dict[str, Any]:
         """The metadata of the file, as plain JSON: the training's facts and all that is derived."""

@@ -12,6 +12,8 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[1]
 SOURCES = sorted((REPOSITORY / "effunet").rglob("*.py"))
 LONGEST_FILE = 300
+LONGEST_ALONE = 400
+"""Lines of effunet/runtime.py, which is handed out as one file."""
 
 
 def run(*words: str, cwd: Path = REPOSITORY, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -36,7 +38,8 @@ def test_the_code_is_in_ruffs_order(words: list[str]):
 
 @pytest.mark.parametrize("file", SOURCES, ids=lambda file: str(file.relative_to(REPOSITORY)))
 def test_no_file_holds_two_ideas(file: Path):
-    assert len(file.read_text().splitlines()) <= LONGEST_FILE
+    longest = LONGEST_ALONE if file.name == "runtime.py" else LONGEST_FILE
+    assert len(file.read_text().splitlines()) <= longest
 
 
 def test_nothing_unsafe_is_called_anywhere():

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from effunet import artifact
 from effunet.calibration import Calibration
+from effunet.commands.models import named
 from effunet.commands.terminal import console, count, shown
 from effunet.errors import ModelError
 from effunet.model import facts as plain
@@ -17,7 +18,7 @@ from effunet.model.decoders.plan import DecoderPlan
 
 def run(arguments: Namespace) -> int:
     """Print the facts of a segmenter file for a person, or all of them as JSON."""
-    header = artifact.inspect(arguments.model)
+    header = named(arguments.model).header
     facts = header.metadata
     if arguments.json:
         print(json.dumps({"path": str(header.path), "bytes": header.size} | facts, indent=1))
@@ -75,6 +76,24 @@ def _lines(facts: dict[str, Any]) -> Iterator[Text]:
     yield _line("scores", _scores(facts["scores"]))
     if (entry := facts.get("calibration")) is not None:
         yield _line("calibration", _calibration(entry, len(facts["labels"]["classes"])))
+    if facts["format"] != artifact.FORMAT:
+        yield from _export(facts)
+
+
+def _export(facts: dict[str, Any]) -> Iterator[Text]:
+    """What an exported file adds: what it gives, and how it was proved."""
+    kept = facts.get("float32_parts")
+    also = f", of 8 bits but for {', '.join(kept)}" if kept else ""
+    yield _line("exported", f"{facts['precision']}{also}; gives {facts['output']}")
+    if (proof := facts.get("proof")) is not None:
+        far = proof["largest_difference"]
+        differs = "" if far is None else f"differs by {far:.1e} of the answers' range at most, "
+        same = 100 * proof["argmax_agreement"]
+        yield _line("proof", f"{differs}names the same class on {same:.3f} % of the pixels")
+    if (found := facts.get("measured")) is not None:
+        before, after = (100 * score for score in found["miou"])
+        where = f"{found['images']} images of {found['dataset']} {found['split']}"
+        yield _line("measured", f"mIoU {before:.2f} -> {after:.2f} % on {where}")
 
 
 def _network(network: dict[str, Any]) -> Iterator[Text]:

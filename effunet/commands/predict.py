@@ -11,6 +11,7 @@ from numpy import ndarray
 
 from effunet import artifact
 from effunet.commands.layouts import LAYOUTS
+from effunet.commands.models import named
 from effunet.commands.outputs import Job, plan, prepare_folder
 from effunet.commands.submission import (
     Submission,
@@ -31,18 +32,17 @@ LISTED = 10
 def run(arguments: Namespace) -> int:
     """Predict all images; 0, or a DataError's exit code where some could not be read."""
     # A wrong model, image or folder is told at once, before torch takes its seconds to load.
-    header = artifact.inspect(arguments.model)
+    model = named(arguments.model)
     submission = None
     if arguments.layout is None:
         jobs = plan(arguments.images, arguments.out)
     else:
-        submission, jobs = _submission(arguments, header)
+        submission, jobs = _submission(arguments, model.header)
     prepare_folder(arguments.out)
 
     from effunet.commands.results import write_results
-    from effunet.segmenter import Segmenter
 
-    segmenter = Segmenter.load(arguments.model, arguments.device)
+    segmenter = model.load(arguments.device)
     keep_blocks_for(segmenter)
     pixels, placed = np.zeros(256, np.int64), 0
     faults: list[str] = []

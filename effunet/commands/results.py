@@ -31,7 +31,7 @@ from effunet.infer import Way, blocks, predict_mask
 from effunet.labels import IGNORE, LabelMap
 from effunet.pictures.overlay import overlay
 from effunet.pictures.palettes import mask_png, palette, png
-from effunet.segmenter import Segmenter
+from effunet.predictor import Predictor
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Written:
 
 
 def write_results(
-    segmenter: Segmenter, job: Job, arguments: Namespace, submission: Submission | None = None
+    segmenter: Predictor, job: Job, arguments: Namespace, submission: Submission | None = None
 ) -> Written:
     """Predict one image and write its results.
 
@@ -80,7 +80,7 @@ def write_results(
 
 
 def _predicted(
-    segmenter: Segmenter, image: UInt8[ndarray, "H W C"], way: Way
+    segmenter: Predictor, image: UInt8[ndarray, "H W C"], way: Way
 ) -> tuple[UInt8[ndarray, "H W"], Float16[ndarray, "K H W"]]:
     """Classes, decided at full precision, and the probabilities as they are written."""
     size = image.shape[:2]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # it takes torch, which a command loads after its checks
     from effunet.infer import Way
-    from effunet.segmenter import Segmenter
+    from effunet.predictor import Predictor
 
 
 def way_of(arguments: Namespace) -> "Way":
@@ -15,7 +15,7 @@ def way_of(arguments: Namespace) -> "Way":
     return Way(arguments.tile, arguments.flip, arguments.scales or WHOLE.scales)
 
 
-def keep_blocks_for(segmenter: "Segmenter") -> None:
+def keep_blocks_for(segmenter: "Predictor") -> None:
     """Keep large blocks of memory where the CPU predicts (docs/speed.md says what that pays)."""
     from effunet.allocator import keep_large_blocks
 

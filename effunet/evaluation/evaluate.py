@@ -18,11 +18,11 @@ from effunet.evaluation.report import Report
 from effunet.evaluation.split import report_of, tally_of
 from effunet.infer import Way, predict_decided
 from effunet.metrics.bootstrap import RESAMPLES
-from effunet.segmenter import Segmenter
+from effunet.predictor import Predictor
 
 
 def evaluate(
-    segmenter: Segmenter,
+    segmenter: Predictor,
     dataset: Dataset,
     *,
     way: Way | None = None,
@@ -67,8 +67,9 @@ def evaluate(
     with processes.together() as fault_elsewhere, _one_behind(count) as behind:
         for done, (index, sample) in enumerate(_one_ahead(dataset, mine), 1):
             if isinstance(sample, Sample):
-                predicted, confidence = predict_decided(segmenter, sample.image, way)
-                behind(index, sample, predicted.cpu().numpy(), confidence.cpu().numpy())
+                predicted, sure = predict_decided(segmenter, sample.image, way)
+                confidence = sure.cpu().numpy() if segmenter.weighs else None
+                behind(index, sample, predicted.cpu().numpy(), confidence)
             elif strict:
                 raise sample
             else:
@@ -103,7 +104,7 @@ def evaluate(
     return report
 
 
-def check_fit(segmenter: Segmenter, dataset: Dataset) -> None:
+def check_fit(segmenter: Predictor, dataset: Dataset) -> None:
     """Raise ModelError unless the segmenter can be measured on the dataset.
 
     Equal numbers of classes in another order would give a number that looks like a bad network.

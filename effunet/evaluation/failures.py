@@ -29,7 +29,7 @@ from effunet.pictures.errors import (
     marked_map,
 )
 from effunet.pictures.overlay import shown_image
-from effunet.segmenter import Segmenter
+from effunet.predictor import Predictor
 
 WORST, PAIRS, SUSPECTS = 6, 6, 6
 """Figures of each section."""
@@ -46,13 +46,19 @@ class Look:
     image: UInt8[ndarray, "H W C"]
     truth: UInt8[ndarray, "H W"]
     predicted: UInt8[ndarray, "H W"]
-    confidence: Float32[ndarray, "H W"]
+    confidence: Float32[ndarray, "H W"] | None
     labels: LabelMap
 
     @property
     def near(self) -> int:
         """Distance in pixels up to which a place counts as near a boundary."""
         return reach(self.truth.shape[0], self.truth.shape[1], IOU_SHARE)
+
+    def sure(self) -> tuple[Panel, ...]:
+        """How sure the prediction is, where it says so."""
+        if self.confidence is None:
+            return ()
+        return (Panel("confidence", confidence_map(self.confidence), smooth=True),)
 
     def panels(self, window: tuple[slice, slice]) -> tuple[Panel, ...]:
         """Image, truth and prediction within a window."""
@@ -67,7 +73,7 @@ class Look:
 
 
 def sections(
-    report: Report, segmenter: Segmenter, dataset: Dataset, way: Way | None = None
+    report: Report, segmenter: Predictor, dataset: Dataset, way: Way | None = None
 ) -> list[Section]:
     """The sections of figures of a report whose regions were counted."""
     counts = report.counts
@@ -77,8 +83,8 @@ def sections(
     @lru_cache(KEPT)
     def look(index: int) -> Look:
         sample = dataset[index]
-        predicted, confidence = predict_decided(segmenter, sample.image, way or Way())
-        arrays = predicted.cpu().numpy(), confidence.cpu().numpy()
+        predicted, sure = predict_decided(segmenter, sample.image, way or Way())
+        arrays = predicted.cpu().numpy(), sure.cpu().numpy() if segmenter.weighs else None
         return Look(sample.name, sample.image, sample.mask, *arrays, segmenter.labels)
 
     found = [_worst(counts, look), _confused(counts, look), _suspects(counts, look)]
@@ -117,7 +123,7 @@ def _worst(counts: Counts, look: Callable[[int], Look]) -> Section:
                         class_errors(seen.truth, seen.predicted, index, seen.image),
                         smooth=False,
                     ),
-                    Panel("confidence", confidence_map(seen.confidence), smooth=True),
+                    *seen.sure(),
                 ),
             )
         )
@@ -164,6 +170,7 @@ def _suspects(counts: Counts, look: Callable[[int], Look]) -> Section:
     order = np.argsort(-suspects, kind="stable")
     for index in _apart(order[suspects[order] > 0], len(suspects), SUSPECTS):
         seen = look(index)
+        assert seen.confidence is not None  # without it, none is suspect
         doubtful = suspect_pixels(seen.truth, seen.predicted, seen.confidence, seen.near)
         largest = _largest(doubtful)
         truth, predicted = (

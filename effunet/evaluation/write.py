@@ -14,14 +14,14 @@ from effunet.evaluation.report import Report, save
 from effunet.infer import Way, predict_mask
 from effunet.pictures.palettes import png
 from effunet.pictures.sheet import Row, sheet
-from effunet.segmenter import Segmenter
+from effunet.predictor import Predictor
 
 PICTURED = 5
 """Images on predictions.png, spread evenly over those that were counted."""
 
 
 def write_report(
-    folder: Path, report: Report, segmenter: Segmenter, dataset: Dataset, way: Way, model: str
+    folder: Path, report: Report, segmenter: Predictor, dataset: Dataset, way: Way, model: str
 ) -> dict[str, Any]:
     """Write a report whose regions were counted; the folder is made if need be.
 
@@ -75,7 +75,7 @@ def write_comparison(
     artifact.write(folder / "index.html", drawn.encode())
 
 
-def _rows(report: Report, segmenter: Segmenter, dataset: Dataset, way: Way) -> list[Row]:
+def _rows(report: Report, segmenter: Predictor, dataset: Dataset, way: Way) -> list[Row]:
     images = report.counts.images.tolist()
     places = sorted({place * len(images) // PICTURED for place in range(PICTURED)})
     rows: list[Row] = []

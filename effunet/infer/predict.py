@@ -21,10 +21,10 @@ from torch import Tensor
 from effunet.infer.tiles import Block, blend
 from effunet.infer.way import WHOLE, Way
 from effunet.prediction import Picture, Prediction
-from effunet.segmenter import Segmenter
+from effunet.predictor import Predictor
 
 
-def predict(segmenter: Segmenter, image: Picture, way: Way = WHOLE) -> Prediction:
+def predict(segmenter: Predictor, image: Picture, way: Way = WHOLE) -> Prediction:
     """Segment one image, keeping all probabilities; the default is the same as calling it."""
     array = segmenter.as_array(image)
     probabilities = np.empty((len(segmenter.labels), *array.shape[:2]), np.float32)
@@ -34,7 +34,7 @@ def predict(segmenter: Segmenter, image: Picture, way: Way = WHOLE) -> Predictio
 
 
 def predict_mask(
-    segmenter: Segmenter, image: UInt8[ndarray, "H W C"], way: Way = WHOLE
+    segmenter: Predictor, image: UInt8[ndarray, "H W C"], way: Way = WHOLE
 ) -> UInt8[Tensor, "H W"]:
     """Class indices alone, on the segmenter's device; keeps no probabilities of the whole image."""
     mask = torch.empty(image.shape[:2], dtype=torch.uint8, device=segmenter.device)
@@ -44,7 +44,7 @@ def predict_mask(
 
 
 def predict_decided(
-    segmenter: Segmenter, image: UInt8[ndarray, "H W C"], way: Way = WHOLE
+    segmenter: Predictor, image: UInt8[ndarray, "H W C"], way: Way = WHOLE
 ) -> tuple[UInt8[Tensor, "H W"], Float[Tensor, "H W"]]:
     """Class indices and their confidence, the probability (0..1) of the class that they name.
 
@@ -58,7 +58,7 @@ def predict_decided(
 
 
 def strips(
-    segmenter: Segmenter, image: UInt8[ndarray, "H W C"], way: Way = WHOLE
+    segmenter: Predictor, image: UInt8[ndarray, "H W C"], way: Way = WHOLE
 ) -> Iterator[tuple[int, Float[Tensor, "K h W"]]]:
     """Probabilities of an image from top to bottom, as (first row, strip as wide as the image).
 
@@ -80,7 +80,7 @@ def strips(
 
 
 def blocks(
-    segmenter: Segmenter, image: UInt8[ndarray, "H W C"], way: Way = WHOLE
+    segmenter: Predictor, image: UInt8[ndarray, "H W C"], way: Way = WHOLE
 ) -> Iterator[Block]:
     """Probabilities of an image as (rows, columns, block); the blocks cover it once.
 
@@ -104,7 +104,7 @@ def blocks(
 
 @torch.inference_mode()
 def _looks(
-    segmenter: Segmenter, image: UInt8[ndarray, "H W C"], way: Way
+    segmenter: Predictor, image: UInt8[ndarray, "H W C"], way: Way
 ) -> Float[Tensor, "K H W"]:
     """The mean of the probabilities over scales and mirrored image, at the image's own size."""
     total: Tensor | None = None

@@ -91,7 +91,7 @@ class Rows:
         self,
         truth: UInt8[ndarray, "H W"],
         predicted: UInt8[ndarray, "H W"],
-        confidence: Float32[ndarray, "H W"],
+        confidence: Float32[ndarray, "H W"] | None,
         matrix: Int64[ndarray, "K K"],
         instances: Integer[ndarray, "H W"] | None = None,
     ) -> Int64[ndarray, " M"]:
@@ -100,7 +100,7 @@ class Rows:
         Args:
             truth: class indices, 255 where nothing is counted.
             predicted: class indices.
-            confidence: the probability of the predicted class, 0..1.
+            confidence: the probability of the predicted class, 0..1; None: not known.
             matrix: its confusion matrix, rows the truth.
             instances: the ids of its instances, where `things` says that there are any.
         """
@@ -115,7 +115,11 @@ class Rows:
             ),
             "categories": areas.areas_of(merged(matrix, self.groups)) if self.groups else [],
             "things": self._instances(truth, predicted, instances),
-            "reliability": reliability_counts(confidence, predicted, truth),
+            "reliability": (
+                np.zeros((3, BINS))
+                if confidence is None
+                else reliability_counts(confidence, predicted, truth)
+            ),
             "image": [round(float(score) * IMAGE_UNIT) if has_score else 0, has_score],
             "holds": own[1] > 0,
         }

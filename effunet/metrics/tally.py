@@ -90,7 +90,7 @@ class Tally:
         index: int,
         truth: UInt8[ndarray, "H W"],
         predicted: UInt8[ndarray, "H W"],
-        confidence: Float32[ndarray, "H W"],
+        confidence: Float32[ndarray, "H W"] | None,
     ) -> None:
         """Count the image of this index.
 
@@ -98,7 +98,8 @@ class Tally:
             index: 0..images-1; one that was counted is not counted again.
             truth: class indices, 255 where nothing is counted.
             predicted: class indices.
-            confidence: the probability of the predicted class, 0..1.
+            confidence: the probability of the predicted class, 0..1; None: not known, and
+                nothing is counted of it.
 
         Raises:
             ValueError: the shapes differ, or an index is no class.
@@ -149,13 +150,14 @@ class _Regions:
         index: int,
         truth: UInt8[ndarray, "H W"],
         predicted: UInt8[ndarray, "H W"],
-        confidence: Float32[ndarray, "H W"],
+        confidence: Float32[ndarray, "H W"] | None,
         matrix: Int64[ndarray, "K K"],
     ) -> None:
         self.sizes += size_counts(truth, predicted, len(self.sizes))
         self.distances += distance_counts(truth, predicted)
         near = reach(truth.shape[0], truth.shape[1], IOU_SHARE)
-        self.suspects[index] = suspect_pixels(truth, predicted, confidence, near).sum()
+        if confidence is not None:
+            self.suspects[index] = suspect_pixels(truth, predicted, confidence, near).sum()
         # Of equals the first image, whatever the order in which they come.
         more = (matrix > self.most) | ((matrix == self.most) & (index < self.example))
         self.most[more], self.example[more] = matrix[more], index

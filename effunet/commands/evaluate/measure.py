@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from effunet import artifact, processes
 from effunet.commands.evaluate.seeds import names_of, seeds_of
+from effunet.commands.models import named
 from effunet.commands.outputs import prepare_file, prepare_folder
 from effunet.commands.terminal import console, progress, shown
 from effunet.commands.way import keep_blocks_for, way_of
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from effunet.data.dataset import Dataset
     from effunet.evaluation.report import Report
     from effunet.infer import Way
-    from effunet.segmenter import Segmenter
+    from effunet.predictor import Predictor
 
 
 def run(arguments: Namespace) -> int:
@@ -34,7 +35,13 @@ def run(arguments: Namespace) -> int:
 def _run(arguments: Namespace) -> int:
     _check_words(arguments)
     # A wrong model or dataset is told at once, before torch takes its seconds to load.
-    headers = [artifact.inspect(model) for model in arguments.models]
+    models = [named(model) for model in arguments.models]
+    if arguments.calibrate is not None and models[0].model is not None:
+        raise UsageError(
+            f"--calibrate writes a segmenter, and {models[0].header.path} is an exported file: "
+            "name a segmenter, and export what comes out"
+        )
+    headers = [model.header for model in models]
     from effunet.data.catalog import Choice, in_classes_of, open_dataset
 
     choice = Choice(fold=arguments.fold)
@@ -46,10 +53,9 @@ def _run(arguments: Namespace) -> int:
     from effunet.evaluation.compare import Comparison
     from effunet.evaluation.evaluate import check_fit
     from effunet.evaluation.instances import instances_line
-    from effunet.segmenter import Segmenter
 
     device = processes.device(arguments.device)
-    segmenters = [Segmenter.load(model, device) for model in arguments.models]
+    segmenters = [model.load(device) for model in models]
     for segmenter in segmenters:
         keep_blocks_for(segmenter)
         check_fit(segmenter, dataset)
@@ -103,7 +109,7 @@ def _check_words(arguments: Namespace) -> None:
 
 
 def _evaluated(
-    segmenter: "Segmenter", dataset: "Dataset", way: "Way", name: str, arguments: Namespace
+    segmenter: "Predictor", dataset: "Dataset", way: "Way", name: str, arguments: Namespace
 ) -> "Report":
     from effunet.evaluation.evaluate import evaluate
 
@@ -121,7 +127,7 @@ def _evaluated(
 
 
 def _calibrated(
-    segmenter: "Segmenter",
+    segmenter: "Predictor",
     dataset: "Dataset",
     way: "Way",
     arguments: Namespace,
@@ -131,6 +137,9 @@ def _calibrated(
     if arguments.calibrate is None:
         return None
     from effunet.evaluation.calibrate import calibrate
+    from effunet.segmenter import Segmenter
+
+    assert isinstance(segmenter, Segmenter)  # an exported file was refused before
 
     with progress("calibrating") as tell:
         calibrated = calibrate(

@@ -1,0 +1,66 @@
+"""An exported file as a Predictor: evaluate and predict use it as they use a segmenter."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, UInt8
+from numpy import ndarray
+from torch import Tensor
+
+from effunet import runtime
+from effunet.errors import EffunetError, ModelError
+from effunet.labels import LabelMap
+from effunet.model.deciding import probable
+from effunet.predictor import Predictor
+
+
+class Exported(Predictor):
+    """A model.onnx or an OpenVINO .xml, on its own runtime; torch does what is left to do."""
+
+    def __init__(self, model: runtime.Model, where: str = "the exported file") -> None:
+        """Read the facts of a model; `where` names it in faults.
+
+        Raises:
+            ModelError: its metadata lack something, or say what cannot be.
+        """
+        facts = model.facts
+        try:
+            super().__init__(LabelMap.from_plain(facts["labels"], where), facts)
+            self._channels = int(facts["channels"])
+        except (EffunetError, ValueError) as error:
+            raise ModelError(f"{where} has damaged metadata: {error}; export it again") from error
+        self.model = model
+
+    @property
+    def channels(self) -> int:
+        """Of an image; 3 is RGB."""
+        return self._channels
+
+    @property
+    def device(self) -> torch.device:
+        """The CPU: where the runtime leaves its answers."""
+        return torch.device("cpu")
+
+    @property
+    def weighs(self) -> bool:
+        """Whether it gives more than masks."""
+        return self.model.output != "mask"
+
+    def strips(
+        self, image: UInt8[ndarray, "H W C"]
+    ) -> Iterator[tuple[int, Float[Tensor, "K h W"]]]:
+        """The probabilities of the whole image in one; of a file that gives masks 0 and 1."""
+        found = self.model.run(np.ascontiguousarray(image.transpose(2, 0, 1))[None])[0]
+        answer = torch.from_numpy(found)
+        if self.model.output == "logits":
+            answer = probable(answer, self.calibration.temperature)
+        elif self.model.output == "mask":
+            answer = F.one_hot(answer.long(), len(self.labels)).permute(2, 0, 1).float()
+        yield 0, answer
+
+    def to_plain(self) -> dict[str, Any]:
+        """The file's metadata."""
+        return dict(self.metadata)

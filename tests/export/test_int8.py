@@ -1,0 +1,162 @@
+"""8 bits: what the sensitivity pass takes, what a loss refuses, and whole models of both kinds."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from dataset_trees import plain_folder
+from numpy import ndarray
+from tiny_segmenter import LABELS, Patterns, random_image, saved, tiny_segmenter
+
+from effunet import runtime
+from effunet.cli import main
+from effunet.data.catalog import open_dataset
+from effunet.errors import ModelError
+from effunet.evaluation.evaluate import evaluate
+from effunet.evaluation.report import Report
+from effunet.evaluation.split import report_of, tally_of
+from effunet.export.int8 import GROUPS, crops, group_of
+from effunet.export.losses import Losses
+from effunet.export.proof import Run
+from effunet.export.sensitivity import FIDELITY, search
+
+
+def answering(wrong: float) -> Run:
+    """Names class 1 below a row and 0 above it, and the other way round on a share of columns."""
+
+    def run(images: ndarray) -> ndarray:
+        _, _, height, width = images.shape
+        truth = np.arange(height)[:, None].repeat(width, 1) >= height // 2
+        truth[:, : round(wrong * width)] ^= True
+        return np.stack([1.0 - truth, truth.astype(float)])[None].astype(np.float32)
+
+    return run
+
+
+def broken_by(harm: dict[str, float], asked: list[tuple[str, ...]]):
+    """A quantiser of a network whose groups each do their own harm."""
+
+    def quantised(kept: Sequence[str]) -> Run:
+        asked.append(tuple(kept))
+        return answering(sum(part for group, part in harm.items() if group not in kept))
+
+    return quantised
+
+
+IMAGES = [random_image(40, 100, seed).transpose(2, 0, 1)[None] for seed in range(2)]
+
+
+def test_a_network_that_bears_8_bits_is_tried_once() -> None:
+    asked: list[tuple[str, ...]] = []
+    trials = search(answering(0), broken_by({"stem": 0.01}, asked), IMAGES, 2)
+    assert asked == [()] and trials[-1].kept == () and trials[-1].fidelity >= FIDELITY
+
+
+def test_what_breaks_the_network_stays_in_float32_and_nothing_else() -> None:
+    asked: list[tuple[str, ...]] = []
+    harm = {"stem": 0.3, "early depthwise": 0.2, "head": 0.01, "late pointwise": 0.02}
+    trials = search(answering(0), broken_by(harm, asked), IMAGES, 2)
+    assert set(trials[-1].kept) == {"stem", "early depthwise"}
+    assert trials[-1].fidelity >= FIDELITY
+    assert len(asked) == 1 + len(GROUPS) + len(GROUPS) - 1
+
+
+def test_harms_that_add_up_are_taken_from_the_least_on() -> None:
+    harm = {"stem": 0.04, "squeeze": 0.03, "decoder": 0.03, "head": 0.01}
+    trials = search(answering(0), broken_by(harm, []), IMAGES, 2)
+    assert "head" in trials[-1].taken and "stem" in trials[-1].kept
+    assert trials[-1].fidelity >= FIDELITY
+
+
+def test_every_convolution_belongs_to_one_group() -> None:
+    names = {
+        "encoder.stem.1/Conv_14": "stem",
+        "encoder.stages.0.0.depthwise.0/Conv_17": "early depthwise",
+        "encoder.stages.1.0.expand.0/Conv_30": "early pointwise",
+        "encoder.stages.2.0.squeeze.reduce/Conv_50": "squeeze",
+        "encoder.stages.2.0.project.0/Conv_51": "late pointwise",
+        "encoder.stages.6.0.depthwise.0/Conv_200": "late depthwise",
+        "decoder.steps.0/Conv_250": "decoder",
+        "head/Conv_280": "head",
+    }
+    assert {name: group_of(name) for name in names} == names
+    assert set(names.values()) == set(GROUPS)
+    assert group_of("image/Pad_13") is None
+
+
+def test_crops_are_the_middles_of_one_size() -> None:
+    images = [random_image(50, 80), random_image(70, 60), random_image(90, 90)]
+    found = crops(images, 64)
+    assert {crop.shape for crop in found} == {(1, 3, 50, 60)}
+    assert np.array_equal(found[1][0].transpose(1, 2, 0), images[1][10:60])
+
+
+def counted(wrong: dict[int, float]) -> Report:
+    """A report of predictions that call a share of a class's pixels the next one."""
+    tally = tally_of(Patterns())
+    for index in range(3):
+        truth = Patterns()[index].mask
+        predicted = truth.copy()
+        for label, share in wrong.items():
+            places = np.flatnonzero(truth == label)
+            predicted.flat[places[: round(share * len(places))]] = (label + 1) % 3
+        tally.add(index, truth, predicted, None)
+    return report_of(tally.counts(), Patterns(), resamples=0)
+
+
+def test_a_loss_beyond_the_allowed_points_is_refused_with_advice() -> None:
+    losses = Losses(counted({}), counted({0: 0.05}))
+    assert 2 < losses.drop < 10
+    losses.check(10, "int8")
+    with pytest.raises(ModelError, match=r"loses \d\.\d\d points of mIoU.*--precision fp16"):
+        losses.check(1, "int8")
+
+
+def test_a_class_that_loses_half_of_its_iou_is_refused_whatever_is_allowed() -> None:
+    losses = Losses(counted({}), counted({1: 0.6}))
+    assert losses.collapsed == ["road"]
+    with pytest.raises(ModelError, match="half of the IoU of road"):
+        losses.check(100, "int8")
+
+
+def test_a_class_that_was_never_learnt_cannot_collapse() -> None:
+    lost = counted({1: 1.0})
+    assert Losses(lost, lost).collapsed == []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("format", ["onnx", "openvino"])
+def test_a_model_of_8_bits_is_written_with_its_losses(
+    format: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The dataset's masks are the segmenter's own answers, so that there is a mIoU to lose."""
+    from PIL import Image
+
+    monkeypatch.chdir(tmp_path)
+    file = saved(tmp_path)
+    data = plain_folder(tmp_path / "data", {"train": 6, "val": 3}, size=(64, 96))
+    segmenter = tiny_segmenter()
+    for image in data.glob("*/images/*.png"):
+        index = int(image.stem[-3:])
+        Image.fromarray(random_image(64, 96, index)).save(image)
+        mask = segmenter(image).mask
+        Image.fromarray(mask).save(image.parent.parent / "masks" / image.name)
+    classes = "".join(
+        f"  - {{name: {label.name}, values: [{place}]}}\n" for place, label in enumerate(LABELS)
+    )
+    (data / "dataset.yaml").write_text(f"classes:\n{classes}")
+    ending = {"onnx": ".onnx", "openvino": ".xml"}[format]
+    words = ["export", str(file), "--format", format, "--precision", "int8", "--data", str(data)]
+    capsys.readouterr()
+    assert main([*words, "--max-drop", "60"]) == 0, capsys.readouterr().err
+    said = capsys.readouterr().out
+    assert "in 8 bits:" in said and "mIoU      100.00 -> " in said
+    target = tmp_path / f"model_int8{ending}"
+    facts = runtime.Model.load(target).facts
+    assert facts["precision"] == "int8" and facts["measured"]["miou"][0] == 1.0
+    assert main(["evaluate", str(target), "--data", str(data), "--resamples", "0", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["miou"] == facts["measured"]["miou"][1]
+    assert evaluate(segmenter, open_dataset(str(data), "val"), resamples=0).scores.miou == 1.0
