@@ -49,6 +49,11 @@ TABLES: dict[str, tuple[Row, ...]] = {
         _equal("smp-recipe", "smp's U-Net, `camvid_b0`", f"{RECIPE} {SMP}"),
         _equal("unet-recipe", "our U-Net, `camvid_b0`", f"{RECIPE} decoder=unet"),
         _equal("efficient-recipe", "efficient, `camvid_b0`", RECIPE),
+        _equal(
+            "efficient-lr-4e-3",
+            "efficient, `camvid_b0`, twice the learning rate",
+            f"{RECIPE} optim.lr=4e-3",
+        ),
         _equal("efficient-plain", "efficient, plain recipe", PLAIN),
         _equal("smp-plain", "smp's U-Net, plain recipe", f"{PLAIN} {SMP}"),
     ),
