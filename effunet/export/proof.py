@@ -37,7 +37,8 @@ class Look:
 
     what: str
     shape: tuple[int, ...]
-    difference: float | None  # share of the range; None of masks
+    farthest: float | None  # largest difference of two scores; None of masks
+    spread: float  # of the original's scores
     agreement: float  # share of pixels
 
 
@@ -49,9 +50,14 @@ class Proof:
 
     @property
     def difference(self) -> float | None:
-        """The largest one; None of masks."""
-        known = [look.difference for look in self.looks if look.difference is not None]
-        return max(known) if known else None
+        """The largest one, as a share of the range of all answers; None of masks.
+
+        Of all, for those to an image of one colour hardly differ from each other.
+        """
+        found = [look.farthest for look in self.looks if look.farthest is not None]
+        if not found:
+            return None
+        return float(np.max(found) / max(1e-12, *(look.spread for look in self.looks)))
 
     @property
     def agreement(self) -> float:
@@ -135,10 +141,10 @@ def _scene(index: int, height: int, width: int, channels: int) -> ndarray:
 def _look(what: str, images: ndarray, original: Run, export: Run) -> Look:
     expected, found = original(images), export(images)
     if found.shape != expected.shape:  # an answer of another size is as far off as can be
-        return Look(what, images.shape, 1.0, 0.0)
+        return Look(what, images.shape, np.inf, 0.0, 0.0)
     agreement = float((named(found) == named(expected)).mean())
     if found.ndim == 3:
-        return Look(what, images.shape, None, agreement)
+        return Look(what, images.shape, None, 0.0, agreement)
     spread = float(expected.max() - expected.min())
     largest = float(np.abs(found.astype(np.float64) - expected).max())
-    return Look(what, images.shape, largest / max(spread, 1e-12), agreement)
+    return Look(what, images.shape, largest, spread, agreement)

@@ -56,7 +56,7 @@ def test_a_network_that_bears_8_bits_is_tried_once() -> None:
 
 def test_what_breaks_the_network_stays_in_float32_and_nothing_else() -> None:
     asked: list[tuple[str, ...]] = []
-    harm = {"stem": 0.3, "early depthwise": 0.2, "head": 0.01, "late pointwise": 0.02}
+    harm = {"stem": 0.3, "early depthwise": 0.2, "head": 0.005, "late pointwise": 0.01}
     trials = search(answering(0), broken_by(harm, asked), IMAGES, 2)
     assert set(trials[-1].kept) == {"stem", "early depthwise"}
     assert trials[-1].fidelity >= FIDELITY
@@ -64,7 +64,7 @@ def test_what_breaks_the_network_stays_in_float32_and_nothing_else() -> None:
 
 
 def test_harms_that_add_up_are_taken_from_the_least_on() -> None:
-    harm = {"stem": 0.04, "squeeze": 0.03, "decoder": 0.03, "head": 0.01}
+    harm = {"stem": 0.02, "squeeze": 0.01, "decoder": 0.01, "head": 0.005}
     trials = search(answering(0), broken_by(harm, []), IMAGES, 2)
     assert "head" in trials[-1].taken and "stem" in trials[-1].kept
     assert trials[-1].fidelity >= FIDELITY
