@@ -44,8 +44,12 @@ class Named:
         return Exported(self.model, str(self.header.path))
 
 
-def named(model: str | Path) -> Named:
+def named(model: str | Path, threads: int | None = None) -> Named:
     """Read what can be read without torch.
+
+    Args:
+        model: the name.
+        threads: of an exported file's runtime; None: its own choice.
 
     Raises:
         ModelError: no such file, none of ours, or damaged.
@@ -61,7 +65,7 @@ def named(model: str | Path) -> Named:
         extra = needs.removesuffix("runtime")
         raise UsageError(f"{file} needs {needs}: pip install 'effunet[{extra}]'")
     try:
-        opened = runtime.Model.load(file)
+        opened = runtime.Model.load(file, threads)
     except runtime.ExportError as error:
         raise ModelError(str(error)) from error
     files = [file, file.with_suffix(".bin")] if needs == "openvino" else [file]

@@ -61,6 +61,8 @@ def search(
     first, *others = sorted(GROUPS, key=lambda group: -alone[group].fidelity)
     best, taken = alone[first], [first]
     for group in others:
+        if len(taken) == len(GROUPS) - 1:
+            break  # all of them were tried first
         trials.append(trial := tried([*taken, group]))
         if trial.fidelity >= FIDELITY:
             best, taken = trial, [*taken, group]

@@ -1,5 +1,6 @@
 """`effunet export`, and evaluate, predict and info on what it wrote, as a user calls them."""
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,16 @@ def test_info_tells_what_an_export_is(home: Path, capsys: pytest.CaptureFixture[
     assert main(["info", str(home / "model.onnx")]) == 0
     said = capsys.readouterr().out
     assert "sky" in said and "exported" in said and "fp32" in said
+
+
+def test_benchmark_times_a_segmenter_and_its_export_in_turns(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--size", "64", "--rounds", "2", "--threads", "1", "--json"]
+    capsys.readouterr()
+    assert main(["benchmark", str(home), str(home / "model.onnx"), *words]) == 0
+    first, second = json.loads(capsys.readouterr().out)["sizes"][0]["models"]
+    assert first["macs"] == second["macs"] and second["precision"] == "float32"
 
 
 REFUSED: list[tuple[list[str], int, str]] = [

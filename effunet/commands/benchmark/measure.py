@@ -16,6 +16,7 @@ from effunet.commands.benchmark.rows import Row, started
 from effunet.commands.benchmark.spread import speeds, spread
 from effunet.commands.benchmark.table import print_captions, print_size
 from effunet.commands.evaluate.seeds import names_of
+from effunet.commands.models import named
 from effunet.commands.outputs import prepare_file
 from effunet.commands.terminal import console, progress
 from effunet.errors import UsageError
@@ -35,7 +36,7 @@ Answers = list[list[dict[str, Any]]]
 
 def run(arguments: Namespace) -> int:
     """Measure, print the tables or JSON alone, and write the file where --out says."""
-    headers = [artifact.inspect(model) for model in arguments.models]
+    headers = [named(model).header for model in arguments.models]
     cores = machine.usable_cores()
     threads = arguments.threads or len(cores)
     if threads > len(cores):

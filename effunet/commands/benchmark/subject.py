@@ -8,8 +8,12 @@ import torch
 from jaxtyping import UInt8
 from numpy import ndarray
 
+from effunet.commands.models import named
 from effunet.commands.way import keep_blocks_for
+from effunet.exported import Exported
 from effunet.infer import predict_mask
+from effunet.model import kinds
+from effunet.predictor import Predictor
 from effunet.segmenter import Segmenter
 
 BLOCK = 16
@@ -34,30 +38,42 @@ def open_subject(model: str, height: int, width: int, batch: int, device: str) -
     computes it, and `network`, the same image to logits. Of a batch: `network` alone.
 
     Raises:
-        ModelError, ResourceError: as Segmenter.load.
+        ModelError, ResourceError, UsageError: as Named.load.
     """
-    segmenter = Segmenter.load(model, device)
+    segmenter = named(model, torch.get_num_threads()).load(device)
     keep_blocks_for(segmenter)
     images = made_images(batch, height, width, segmenter.channels)
-    pixels = torch.from_numpy(images).to(segmenter.device).permute(0, 3, 1, 2)
+    plan = kinds.plan_of(segmenter.to_plain()["network"])
     cuda = segmenter.device.type == "cuda"
 
     def mask() -> object:
         return predict_mask(segmenter, images[0]).cpu().numpy()
 
-    def network() -> None:
-        for _ in segmenter.logits(pixels):
-            pass
-        if cuda:
-            torch.cuda.synchronize()
-
+    network = _network(segmenter, images)
     return Subject(
         works={"mask": mask, "network": network} if batch == 1 else {"network": network},
-        macs=segmenter.network.macs(height, width),
+        macs=kinds.build(plan).macs(height, width),
         precision=_precision(segmenter),
         device="cuda" if cuda else "cpu",
         device_name=torch.cuda.get_device_name(segmenter.device) if cuda else "cpu",
     )
+
+
+def _network(segmenter: Predictor, images: UInt8[ndarray, "B H W C"]) -> Callable[[], object]:
+    """The network alone, or an exported file, on these images."""
+    if isinstance(segmenter, Exported):
+        batch = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+        return lambda: segmenter.model.run(batch)
+    assert isinstance(segmenter, Segmenter)
+    pixels = torch.from_numpy(images).to(segmenter.device).permute(0, 3, 1, 2)
+
+    def network() -> None:
+        for _ in segmenter.logits(pixels):
+            pass
+        if pixels.is_cuda:
+            torch.cuda.synchronize()
+
+    return network
 
 
 def made_images(batch: int, height: int, width: int, channels: int) -> UInt8[ndarray, "B H W C"]:
@@ -70,8 +86,11 @@ def made_images(batch: int, height: int, width: int, channels: int) -> UInt8[nda
     return np.ascontiguousarray(enlarged[:, :height, :width])
 
 
-def _precision(segmenter: Segmenter) -> str:
+def _precision(segmenter: Predictor) -> str:
     """The type of the weights, and of the products where it is a coarser one."""
+    if not isinstance(segmenter, Segmenter):
+        precision = str(segmenter.metadata["precision"])
+        return {"fp32": "float32", "fp16": "float16 weights"}.get(precision, precision)
     dtype = str(next(segmenter.network.parameters()).dtype).removeprefix("torch.")
     tensor_cores = (
         segmenter.device.type == "cuda"
