@@ -13,8 +13,10 @@ What 8 bits lose of a mIoU says `effunet export --precision int8 --data NAME`, o
 
 import argparse
 import json
+import sys
 import tempfile
 import warnings
+from contextlib import redirect_stdout
 from io import BytesIO
 from pathlib import Path
 
@@ -65,7 +67,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / "unet.pth"
         torch.save(unet(args).state_dict(), weights)
-        _export(args, Path(folder))
+        with redirect_stdout(sys.stderr):  # NNCF tells how far it is
+            _export(args, Path(folder))
         with started(ROWS, weights, args.threads) as rows:
             rows.turn()
             difference = _difference(Path(folder))
