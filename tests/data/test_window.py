@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from effunet.data.augment import augment as door
@@ -51,6 +51,7 @@ def test_at_scale_1_it_gives_the_very_bytes_of_the_warp(size, crop, mirror, seed
     cut=st.integers(1, 300),
     length=st.integers(1, 300),
 )
+@example(scale=4.0, place=0.625, mirror=1, cut=1, length=6)
 def test_a_span_lies_within_a_pixel_of_the_drawn_map(scale, place, mirror, cut, length):
     spare = round(scale * length) - cut
     left = round(min(0, spare) + place * abs(spare))

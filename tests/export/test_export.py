@@ -122,7 +122,7 @@ def test_weights_of_half_precision_take_half_the_bytes(
 
 def test_an_export_that_answers_otherwise_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
     onnx = FORMATS["onnx"]
-    off = replace(onnx, run=lambda file: lambda images: onnx.run(file)(images) + 0.01)
+    off = replace(onnx, run=lambda file: lambda images: onnx.run(file)(images) + 1)
     with (
         pytest.raises(ModelError, match=r"does not answer as the segmenter.*nothing was written"),
         proved(tiny_segmenter(), off, tmp_path),

@@ -69,6 +69,8 @@ def _span(step: float, start: float, cut: int, length: int) -> Span:
     shown = max(1, round(length * scale))
     if shown >= cut:
         seen = min(length, max(1, round(cut / scale)))
+        # A crop of less than one pixel of the image lies inside of the one that it is shown.
+        first += min(0.0, cut / scale - 1) / 2
         place = min(max(0, round(first)), length - seen)
         return Span(slice(place, place + seen), slice(0, cut), step < 0)
     place = min(max(0, round(-first * scale)), cut - shown)
