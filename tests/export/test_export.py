@@ -70,13 +70,13 @@ KINDS = [
     ("unet", "onnx", "mask"),
     ("efficient", "onnx", "logits"),
     *(
-        pytest.param("unet", format, output, marks=pytest.mark.long)
+        pytest.param("unet", format, output, marks=[pytest.mark.long, pytest.mark.slow])
         for format in FORMATS
         for output in ("probabilities", "mask")
         if (format, output) != ("onnx", "mask")
     ),
     *(
-        pytest.param("efficient", format, "logits", marks=pytest.mark.long)
+        pytest.param("efficient", format, "logits", marks=[pytest.mark.long, pytest.mark.slow])
         for format in FORMATS
         if format != "onnx"
     ),

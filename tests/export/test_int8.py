@@ -144,7 +144,8 @@ def test_a_model_of_8_bits_is_written_with_its_losses(
         mask = segmenter(image).mask
         Image.fromarray(mask).save(image.parent.parent / "masks" / image.name)
     classes = "".join(
-        f"  - {{name: {label.name}, values: [{place}]}}\n" for place, label in enumerate(LABELS.classes)
+        f"  - {{name: {label.name}, values: [{place}]}}\n"
+        for place, label in enumerate(LABELS.classes)
     )
     (data / "dataset.yaml").write_text(f"classes:\n{classes}")
     ending = {"onnx": ".onnx", "openvino": ".xml"}[format]
