@@ -6,19 +6,30 @@ figure is the median over the rounds of a peer's time divided by ours in the sam
 ours is faster), with the smallest and the largest. Times are processor time of one thread, pinned;
 with `--threads 2` or more they are by the clock. Equal work is checked before any timing: the same
 weights, and masks and counts that agree.
+
+`--exported` adds files of `effunet export --format openvino --output mask`: of the same U-Net, and
+of an efficient decoder with fresh weights; in float32, and in 8 bits, where random weights move
+pixels.
 """
 
 import argparse
 import json
+import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from rows import MEAN, STD, Work, arguments, result, serve, started, table, unet
 
 from effunet.allocator import keep_large_blocks
+
+if TYPE_CHECKING:
+    from effunet.predictor import Predictor
+    from effunet.segmenter import Segmenter
 
 AGREEMENT = 0.9999  # of the masks: where two classes are nearly equal, rounding may decide
 
@@ -33,6 +44,15 @@ PAIRS = {
 }
 """Rows to compare. The program keeps large blocks; a library leaves its user's allocator alone."""
 
+EXPORTED = tuple(
+    f"{decoder}-openvino{bits}" for decoder in ("unet", "efficient") for bits in ("", "-int8")
+)
+EXPORTED_PAIRS = {
+    f"evaluation: {peer} / {name}": (peer, name)
+    for name in EXPORTED
+    for peer in ("smp", "smp-tuned")
+}
+
 ROWS = ("count-theirs", "count-ours", "smp", "smp-tuned", "smp-kept", "ours", "ours-kept")
 
 
@@ -44,17 +64,23 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / "unet.pth"
         torch.save(unet(args).state_dict(), weights)
-        with started(ROWS, weights, args.threads) as rows:
+        names, pairs = ROWS, PAIRS
+        if args.exported:
+            names, pairs = (*ROWS, *EXPORTED), {**PAIRS, **EXPORTED_PAIRS}
+            with redirect_stdout(sys.stderr):  # NNCF tells how far it is
+                _export(args, Path(folder))
+        with started(names, weights, args.threads) as rows:
             rows.turn()
-            _check_equal_work(Path(folder))
+            _check_equal_work(Path(folder), args.exported)
             rounds = [rows.turn() for _ in range(args.rounds)]
     facts = {"encoder": args.encoder, "height": args.height, "width": args.width}
-    found = result(rounds, PAIRS, **facts, threads=args.threads)
+    found = result(rounds, pairs, **facts, threads=args.threads)
     print(json.dumps(found) if args.json else table(found))
 
 
 def _arguments() -> argparse.Namespace:
-    parser = arguments(str(__doc__), ROWS)
+    parser = arguments(str(__doc__), (*ROWS, *EXPORTED))
+    parser.add_argument("--exported", action="store_true", help="exported files, too")
     parser.add_argument("--height", type=int, default=1024)
     parser.add_argument("--width", type=int, default=2048)
     return parser.parse_args()
@@ -68,6 +94,7 @@ def _serve(args: argparse.Namespace) -> None:
             "count-theirs": _count_theirs,
             "ours": _ours,
             "ours-kept": _ours,
+            **dict.fromkeys(EXPORTED, _exported),
         }.get(args.row, _smp)(args)
         if args.row.endswith("-kept") and not keep_large_blocks():
             raise SystemExit("large blocks cannot be kept here: the C library is not glibc")
@@ -105,18 +132,61 @@ def _smp(args: argparse.Namespace) -> Work:
 
 
 def _ours(args: argparse.Namespace) -> Work:
-    from effunet.infer import predict_mask
-    from effunet.labels import LabelClass, LabelMap
-    from effunet.metrics.confusion import confusion
     from effunet.model.imported import network_of
     from effunet.model.pretrained.files import read
-    from effunet.segmenter import Segmenter
 
     network, _ = network_of(read(args.weights, str(args.weights)))
+    return _counted(args, _segmenter(args, network))
+
+
+def _segmenter(args: argparse.Namespace, network: torch.nn.Module) -> "Segmenter":
+    from effunet.labels import LabelClass, LabelMap
+    from effunet.segmenter import Segmenter
+
     classes = (LabelClass(f"class {i}", (i, i, i), (i,)) for i in range(args.classes))
-    segmenter = Segmenter(network, LabelMap(tuple(classes)))
+    return Segmenter(network, LabelMap(tuple(classes)))
+
+
+def _counted(args: argparse.Namespace, predictor: "Predictor") -> Work:
+    """Predict and count, with what `effunet evaluate` calls."""
+    from effunet.infer import predict_mask
+    from effunet.metrics.confusion import confusion
+
     image, truth, _ = _scene(args)
-    return lambda: confusion(truth, predict_mask(segmenter, image).numpy(), args.classes)
+    return lambda: confusion(truth, predict_mask(predictor, image).numpy(), args.classes)
+
+
+def _exported(args: argparse.Namespace) -> Work:
+    from effunet.exported import Exported
+    from effunet.runtime import Model
+
+    file = args.weights.parent / f"{args.row}.xml"
+    return _counted(args, Exported(Model.load(file, args.threads)))
+
+
+def _export(args: argparse.Namespace, folder: Path) -> None:
+    """Write the files of EXPORTED."""
+    from effunet.data.synthetic import render
+    from effunet.export import int8, openvino
+    from effunet.export.facts import facts_of
+    from effunet.export.graph import Graph
+    from effunet.export.proof import as_batch
+    from effunet.model.encoder import EfficientNet
+    from effunet.model.imported import network_of
+    from effunet.model.network import EffUNet
+    from effunet.model.pretrained.files import read
+
+    crops = [as_batch(render(0, index, 512, 512)[0]) for index in range(8)]
+    same, _ = network_of(read(folder / "unet.pth", "unet.pth"))
+    torch.manual_seed(0)
+    networks = {"unet": same, "efficient": EffUNet(EfficientNet(args.encoder), args.classes)}
+    for name, network in networks.items():
+        segmenter = _segmenter(args, network.eval())
+        facts = facts_of(segmenter, "mask", "fp32")
+        model = openvino.converted(Graph(network, "mask", doubling=True))
+        openvino.save(model, folder / f"{name}-openvino.xml", facts)
+        small = int8.OpenvinoQuantiser(openvino.converted(Graph(network, "mask")), crops)
+        openvino.save(small.quantised(()), folder / f"{name}-openvino-int8.xml", facts)
 
 
 def _jaccard(args: argparse.Namespace) -> Callable[[torch.Tensor, torch.Tensor], np.ndarray]:
@@ -146,12 +216,13 @@ def _count_ours(args: argparse.Namespace) -> Work:
     return lambda: confusion(truth, other, args.classes)
 
 
-def _check_equal_work(folder: Path) -> None:
+def _check_equal_work(folder: Path, exported: bool) -> None:
     """Refuse to compare what does not count the same pixels in the same cells."""
-    found = {name: np.load(folder / f"{name}.npy") for name in ROWS}
+    found = {file.stem: np.load(file) for file in folder.glob("*.npy")}
     if not np.array_equal(found["count-ours"], found["count-theirs"]):
         raise SystemExit("not the same work: the confusion matrices differ")
-    for name in ("ours", "ours-kept", "smp-tuned", "smp-kept"):
+    same = ("ours", "ours-kept", "smp-tuned", "smp-kept")
+    for name in (*same, "unet-openvino") if exported else same:
         theirs, ours = found["smp"], found[name]
         moved = np.abs(theirs - ours).sum() / 2
         if theirs.sum() != ours.sum() or moved > (1 - AGREEMENT) * theirs.sum():

@@ -49,17 +49,31 @@ class Exported(Predictor):
         """Whether it gives more than masks."""
         return self.model.output != "mask"
 
+    def mask(self, image: UInt8[ndarray, "H W C"]) -> UInt8[Tensor, "H W"] | None:
+        """As a file of masks gives it: no probabilities are made of it to be decided again."""
+        return None if self.weighs else self._answer(image)
+
     def strips(
         self, image: UInt8[ndarray, "H W C"]
     ) -> Iterator[tuple[int, Float[Tensor, "K h W"]]]:
         """The probabilities of the whole image in one; of a file that gives masks 0 and 1."""
-        found = self.model.run(np.ascontiguousarray(image.transpose(2, 0, 1))[None])[0]
-        answer = torch.from_numpy(found)
+        answer = self._answer(image)
         if self.model.output == "logits":
             answer = probable(answer, self.calibration.temperature)
         elif self.model.output == "mask":
             answer = F.one_hot(answer.long(), len(self.labels)).permute(2, 0, 1).float()
         yield 0, answer
+
+    def _answer(self, image: UInt8[ndarray, "H W C"]) -> Tensor:
+        size = self.metadata.get("size")
+        if size is not None and image.shape[:2] != tuple(size):
+            height, width = image.shape[:2]
+            raise ModelError(
+                f"the export takes images of {size[0]} x {size[1]} pixels alone, and one here has "
+                f"{height} x {width}"
+            )
+        pixels = np.ascontiguousarray(image.transpose(2, 0, 1))[None]
+        return torch.from_numpy(self.model.run(pixels)[0])
 
     def to_plain(self) -> dict[str, Any]:
         """The file's metadata."""

@@ -62,6 +62,10 @@ class Predictor(ABC):
         """Whether its probabilities tell how sure it is; those of a file of masks do not."""
         return True
 
+    def mask(self, image: UInt8[ndarray, "H W C"]) -> UInt8[Tensor, "H W"] | None:
+        """The class indices of an image, where it gives nothing else; None where it weighs them."""
+        return None
+
     @property
     def pixels(self) -> Pixels:
         """What the numbers of an image file mean, as in the dataset that it was trained on."""

@@ -1,10 +1,14 @@
 """Words that several commands take: the model, how it predicts, --debug."""
 
 import argparse
+import re
 
 from effunet.commands import way
 
 MODEL = "segmenter.safetensors, or a run folder like runs/latest"
+
+LONGEST_SIDE = 65_536
+"""Pixels; 500 megapixels, the most that an image file may have, end far below its square."""
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
@@ -52,3 +56,14 @@ def add_device(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="default: auto, which is cuda where there is one",
     )
+
+
+def size(text: str) -> tuple[int, int]:
+    """The word after --size as (height, width); raises ArgumentTypeError, one line."""
+    found = re.fullmatch(r"([0-9]{1,9})(?:x([0-9]{1,9}))?", text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"a size like 512 or 1024x2048, got {text!r}")
+    height, width = int(found[1]), int(found[2] or found[1])
+    if not (1 <= height <= LONGEST_SIDE and 1 <= width <= LONGEST_SIDE):
+        raise argparse.ArgumentTypeError(f"sides of 1 to {LONGEST_SIDE} pixels, got {text!r}")
+    return height, width

@@ -14,6 +14,7 @@ from jaxtyping import UInt8
 from numpy import ndarray
 
 from effunet.errors import ModelError
+from effunet.export.devices import Size
 from effunet.export.facts import facts_of
 from effunet.export.formats import Draft, Format, Precision, Work
 from effunet.export.graph import Graph, Output
@@ -58,8 +59,8 @@ class Proved:
         """
         self.draft.save(self.file, {**self.facts, **measured})
         targets = [target.with_suffix(ending) for ending in self.format.endings]
-        for place in reversed(targets):  # what is named comes last
-            self.file.with_suffix(place.suffix).replace(place)
+        for ending in reversed(self.format.endings):  # what is named comes last
+            self.file.with_suffix(ending).replace(target.with_suffix(ending))
         return targets
 
 
@@ -71,6 +72,7 @@ def proved(
     *,
     output: Output = "logits",
     precision: Precision = "fp32",
+    size: Size | None = None,
     images: Images | None = None,
 ) -> Generator[Proved]:
     """Make an export and run it beside the original.
@@ -82,6 +84,7 @@ def proved(
             at the end.
         output: what the file gives.
         precision: of weights, and with 8 bits of activations.
+        size: height and width of the images that a format of one size is to take.
         images: for proof and calibration.
 
     Raises:
@@ -103,16 +106,23 @@ def proved(
             len(segmenter.labels),
             images.calibration,
             images.judged,
+            size,
         )
         draft = format.draft(work)
         file = work.folder / f"model{format.endings[0]}"
         facts = facts_of(segmenter, output, precision)
         if draft.trials:
             facts["float32_parts"] = list(draft.trials[-1].kept)
+        if size is not None:
+            facts["size"] = list(size)
         draft.save(file, facts)
         proof = None
         if bounds := BOUNDS.get(precision):
-            batches = chain(scenes(segmenter.channels), photos(images.photos))
+            if size is None:
+                batches = chain(scenes(segmenter.channels), photos(images.photos))
+            else:
+                fitting = [photo for photo in images.photos if photo.shape[:2] == size]
+                batches = chain(scenes(segmenter.channels, [size], [1]), photos(fitting))
             proof = prove(original, format.run(file), batches)
             if not proof.holds(bounds):
                 raise ModelError(_refused(format, proof, bounds))

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from effunet.errors import UsageError
-from effunet.export import int8, onnx, openvino, torch_files
+from effunet.export import devices, int8, onnx, openvino, torch_files
+from effunet.export.devices import Size
 from effunet.export.graph import Graph
 from effunet.export.proof import Run
 from effunet.export.sensitivity import Trial, search
@@ -30,6 +31,7 @@ class Work:
     classes: int
     calibration: int8.Crops = ()  # 8 bits: images that the ranges are taken from
     judged: int8.Crops = ()  # 8 bits: others, on which it has to answer as the original does
+    size: Size | None = None  # of the one image that it takes; None: any
 
 
 @dataclass(frozen=True)
@@ -52,14 +54,17 @@ class Format:
     needs: Mapping[Precision, tuple[str, ...]]  # modules
     extra: str | None  # of our package, which brings them
     doubling: bool  # whether its runtime is faster with steps that double (StandardEffUNet)
+    fixed: bool = False  # whether it takes images of one size alone, one at a time
 
-    def check(self, precision: Precision, name: str) -> None:
-        """Raise UsageError unless it has this precision and all that it needs is installed."""
+    def check(self, precision: Precision, size: Size | None, name: str) -> None:
+        """Raise UsageError unless it has this precision and size, and what it needs is there."""
         if precision not in self.precisions:
-            raise UsageError(
-                f"--precision {precision} is for onnx and openvino, not for {name}: "
-                "in PyTorch, call .half() or autocast on what you load"
-            )
+            raise UsageError(f"--precision {precision} is for onnx and openvino, not for {name}")
+        if self.fixed and size is None:
+            raise UsageError(f"--format {name} takes images of one size: name it, --size 512x1024")
+        if size is not None and not self.fixed:
+            fixed = " and ".join(key for key, format in FORMATS.items() if format.fixed)
+            raise UsageError(f"--size is for {fixed}: a file of --format {name} takes any size")
         missing = [module for module in self.needs[precision] if find_spec(module) is None]
         if missing:
             raise UsageError(
@@ -111,6 +116,11 @@ def _torchscript(work: Work) -> Draft:
     return Draft(partial(torch_files.save_scripted, torch_files.scripted(work.graph)))
 
 
+def _fixed(make: Callable[[Graph, Size], bytes], work: Work) -> Draft:
+    assert work.size is not None  # as Format.check saw
+    return Draft(partial(devices.save, make(work.graph, work.size)))
+
+
 _ONNX = ("onnx", "onnxscript", "onnxruntime")
 _OPENVINO = ("onnx", "onnxscript", "openvino")
 _NOTHING: dict[Precision, tuple[str, ...]] = {"fp32": ()}
@@ -132,6 +142,14 @@ FORMATS = {
     "torch-export": Format(
         "torch.export", (".pt2",), ("fp32",), _torch_export, torch_files.run_exported,
         _NOTHING, None, doubling=True,
+    ),
+    "executorch": Format(
+        "ExecuTorch", (".pte", ".pte.json"), ("fp32",), partial(_fixed, devices.executorch),
+        devices.run_executorch, {"fp32": ("executorch",)}, "executorch", doubling=True, fixed=True,
+    ),
+    "litert": Format(
+        "LiteRT", (".tflite", ".tflite.json"), ("fp32",), partial(_fixed, devices.litert),
+        devices.run_litert, {"fp32": ("litert_torch",)}, "litert", doubling=True, fixed=True,
     ),
 }  # fmt: skip
 """By the word after --format."""

@@ -91,11 +91,13 @@ def prove(original: Run, export: Run, batches: Iterable[tuple[str, ndarray]]) ->
     return Proof(tuple(_look(what, images, original, export) for what, images in batches))
 
 
-def scenes(channels: int) -> Iterator[tuple[str, UInt8[ndarray, "B C H W"]]]:
-    """Name and images: scenes of three sizes, one and two at a time; random, dark, bright ones."""
+def scenes(
+    channels: int, sizes: Sequence[tuple[int, int]] = SIZES, batches: Sequence[int] = (1, 2)
+) -> Iterator[tuple[str, UInt8[ndarray, "B C H W"]]]:
+    """Name and images: scenes of each size, one and two at a time; random, dark, bright ones."""
     noise = np.random.default_rng(0)
-    for height, width in SIZES:
-        for count in (1, 2):
+    for height, width in sizes:
+        for count in batches:
             drawn = [_scene(number, height, width, channels) for number in range(count)]
             yield "scene", np.stack(drawn)
         shape = (1, channels, height, width)

@@ -37,6 +37,8 @@ def predict_mask(
     segmenter: Predictor, image: UInt8[ndarray, "H W C"], way: Way = WHOLE
 ) -> UInt8[Tensor, "H W"]:
     """Class indices alone, on the segmenter's device; keeps no probabilities of the whole image."""
+    if way.once(*image.shape[:2]) and (named := segmenter.mask(image)) is not None:
+        return named
     mask = torch.empty(image.shape[:2], dtype=torch.uint8, device=segmenter.device)
     for rows, columns, part in blocks(segmenter, image, way):
         mask[rows, columns] = segmenter.decide(part)
@@ -48,8 +50,11 @@ def predict_decided(
 ) -> tuple[UInt8[Tensor, "H W"], Float[Tensor, "H W"]]:
     """Class indices and their confidence, the probability (0..1) of the class that they name.
 
-    Both on the segmenter's device; keeps no probabilities of the whole image.
+    Both on the segmenter's device; keeps no probabilities of the whole image. Where a predictor
+    gives masks alone, all its confidence is 1.
     """
+    if way.once(*image.shape[:2]) and (named := segmenter.mask(image)) is not None:
+        return named, torch.ones(named.shape)
     mask = torch.empty(image.shape[:2], dtype=torch.uint8, device=segmenter.device)
     confidence = torch.empty(image.shape[:2], device=segmenter.device)
     for rows, columns, part in blocks(segmenter, image, way):
@@ -90,12 +95,12 @@ def blocks(
         way: tiles, scales, mirrored image.
     """
     height, width = image.shape[:2]
-    if way.tile is None or max(height, width) <= way.tile:
-        if way.flip or way.scales != WHOLE.scales:
-            yield slice(0, height), slice(0, width), _looks(segmenter, image, way)
-            return
+    if way.once(height, width):
         for top, part in segmenter.strips(image):
             yield slice(top, top + part.shape[1]), slice(0, width), part
+        return
+    if way.tile is None or max(height, width) <= way.tile:
+        yield slice(0, height), slice(0, width), _looks(segmenter, image, way)
         return
     yield from blend(
         lambda rows, columns: _looks(segmenter, image[rows, columns], way), height, width, way.tile

@@ -45,6 +45,11 @@ class Way:
                 f"each scale counts once, got {_listed(self.scales)}: use {_listed(once)}"
             )
 
+    def once(self, height: int, width: int) -> bool:
+        """Whether an image of this size is looked at whole, and only once."""
+        whole = self.tile is None or max(height, width) <= self.tile
+        return whole and not self.flip and self.scales == (1.0,)
+
     def describe(self) -> str:
         """The way in words, for a report: 'whole images, at scales 0.75, 1, 1.25'."""
         parts = ["whole images" if self.tile is None else f"tiles of {self.tile} pixels"]

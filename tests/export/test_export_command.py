@@ -74,6 +74,8 @@ def test_benchmark_times_a_segmenter_and_its_export_in_turns(
 
 
 REFUSED: list[tuple[list[str], int, str]] = [
+    (["--format", "executorch"], 2, "takes images of one size: name it"),
+    (["--format", "onnx", "--size", "64"], 2, "takes any size"),
     (["--format", "onnx", "--precision", "int8"], 2, "needs --data"),
     (["--format", "torch-export", "--precision", "fp16"], 2, "is for onnx and openvino"),
     (["--format", "torchscript", "--with-runner"], 2, "--with-runner is for onnx and openvino"),

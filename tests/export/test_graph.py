@@ -1,12 +1,13 @@
 """What is exported computes what the network does, for the whole family."""
 
+import numpy as np
 import pytest
 import torch
 from tiny_segmenter import LABELS, tiny_segmenter
 
 from effunet.calibration import Calibration
 from effunet.export.graph import Graph
-from effunet.export.proof import BOUNDS
+from effunet.export.proof import BOUNDS, scenes
 from effunet.model.deciding import decided, probable
 from effunet.model.encoder import EfficientNet
 from effunet.model.foreign import SmpNetwork, SmpPlan
@@ -24,21 +25,21 @@ def images() -> torch.Tensor:
 
 @torch.no_grad()
 def lively(network: torch.nn.Module) -> torch.nn.Module:
-    """Norms that are not the identity, with about the statistics of what flows through them.
+    """Norms that are not the identity, with the statistics of what will flow through them.
 
     With others, or where a channel hardly varies, a deep network of random weights is
     ill-conditioned: it differs from itself in float64.
     """
-    for module in network.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            torch.nn.init.uniform_(module.weight, 0.8, 1.2)
-            torch.nn.init.uniform_(module.bias, -0.2, 0.2)
-            module.momentum = 1.0
-    noise = torch.Generator().manual_seed(1)
-    network.train()(torch.randint(0, 256, (2, 3, 96, 128), dtype=torch.uint8, generator=noise))
-    for module in network.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.running_var.clamp_(min=module.running_var.mean())
+    norms = [module for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    for norm in norms:
+        torch.nn.init.uniform_(norm.weight, 0.8, 1.2)
+        torch.nn.init.uniform_(norm.bias, -0.2, 0.2)
+        norm.momentum = 1.0
+    shown = [images for _, images in scenes(3, [(96, 128)])]  # scenes, random, black, white
+    network.train()(torch.from_numpy(np.concatenate(shown)))
+    for norm in norms:
+        assert norm.running_var is not None
+        norm.running_var.clamp_(min=norm.running_var.mean())
     return network.eval()
 
 

@@ -8,13 +8,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from effunet.commands.words import MODEL, add_debug, add_device
+from effunet.commands.words import MODEL, add_debug, add_device, size
 
 Commands = Any
 """What argparse calls _SubParsersAction, and does not name in public."""
-
-LONGEST_SIDE = 65_536
-"""Pixels; 500 megapixels, the most that an image file may have, end far below its square."""
 
 
 def run(arguments: Namespace) -> int:
@@ -75,17 +72,6 @@ def add_parser(commands: Commands) -> None:
     benchmark.add_argument(
         "--out", type=Path, metavar="FILE", help="write all of it as JSON into FILE, too"
     )
-
-
-def size(text: str) -> tuple[int, int]:
-    """The word after --size as (height, width); raises ArgumentTypeError, one line."""
-    found = re.fullmatch(r"([0-9]{1,9})(?:x([0-9]{1,9}))?", text)
-    if found is None:
-        raise argparse.ArgumentTypeError(f"a size like 512 or 1024x2048, got {text!r}")
-    height, width = int(found[1]), int(found[2] or found[1])
-    if not (1 <= height <= LONGEST_SIDE and 1 <= width <= LONGEST_SIDE):
-        raise argparse.ArgumentTypeError(f"sides of 1 to {LONGEST_SIDE} pixels, got {text!r}")
-    return height, width
 
 
 def _whole(most: int) -> Any:

@@ -6,12 +6,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from effunet.commands.words import add_model
+from effunet.commands.words import add_model, size
 
 Commands = Any
 """What argparse calls _SubParsersAction, and does not name in public."""
 
-FORMATS = ("onnx", "openvino", "torchscript", "torch-export")
+FORMATS = ("onnx", "openvino", "torchscript", "torch-export", "executorch", "litert")
 PRECISIONS = ("fp32", "fp16", "int8")
 OUTPUTS = ("logits", "probabilities", "mask")
 
@@ -25,10 +25,10 @@ def add_parser(commands: Commands) -> None:
     """Add `export` to the command line."""
     export = commands.add_parser(
         "export",
-        help="write a segmenter as ONNX, OpenVINO, torch.export or TorchScript, proved equal",
+        help="write a segmenter as ONNX, OpenVINO, torch's own, ExecuTorch or LiteRT, proved equal",
         description="Write a segmenter as a file that runs without effunet. It takes raw uint8 "
-        "images of any size, and carries its classes; it is run beside the original, and is "
-        "handed out only if both agree.",
+        "images of any size (ExecuTorch and LiteRT of one), and carries its classes; it is run "
+        "beside the original, and is handed out only if both agree.",
     )
     add_model(export)
     export.add_argument("--format", choices=FORMATS, required=True)
@@ -44,6 +44,12 @@ def add_parser(commands: Commands) -> None:
         choices=OUTPUTS,
         default="logits",
         help="what the file gives for each pixel; default: logits",
+    )
+    export.add_argument(
+        "--size",
+        type=size,
+        metavar="HxW",
+        help="of the images that executorch and litert take; the other formats take any",
     )
     export.add_argument(
         "--data",
@@ -64,7 +70,7 @@ def add_parser(commands: Commands) -> None:
         "--out",
         type=Path,
         metavar="FILE",
-        help="default: model.onnx (.xml, .pt2, .torchscript) beside the segmenter",
+        help="default: model.onnx (.xml, .pt2, .torchscript, .pte, .tflite) beside the segmenter",
     )
     export.add_argument(
         "--with-runner",

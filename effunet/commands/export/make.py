@@ -28,6 +28,17 @@ LARGEST = 512
 """Height and width of what is cut out of them."""
 
 
+ENDINGS = {
+    "onnx": ".onnx",
+    "openvino": ".xml",
+    "torchscript": ".torchscript",
+    "torch-export": ".pt2",
+    "executorch": ".pte",
+    "litert": ".tflite",
+}
+"""Of the file that is named, by format; a wrong --out is told before torch is loaded."""
+
+
 def run(arguments: Namespace) -> int:
     """Export; nothing is written unless the file holds what it is asked."""
     if arguments.precision == "int8" and arguments.data is None:
@@ -40,10 +51,10 @@ def run(arguments: Namespace) -> int:
     from effunet.export.formats import FORMATS
 
     format = FORMATS[arguments.format]
-    format.check(arguments.precision, arguments.format)
+    format.check(arguments.precision, arguments.size, arguments.format)
     if arguments.with_runner and format.endings[0] not in runtime.RUNTIMES:
         raise UsageError(
-            f"--with-runner is for onnx and openvino: {arguments.format} needs PyTorch to run"
+            f"--with-runner is for onnx and openvino: runtime.py does not run {arguments.format}"
         )
     dataset = _opened(arguments, header, arguments.split) if arguments.data else None
     prepare_file(target)
@@ -59,6 +70,7 @@ def run(arguments: Namespace) -> int:
         target.parent,
         output=arguments.output,
         precision=arguments.precision,
+        size=arguments.size,
         images=_images(arguments, header, segmenter, dataset),
     ) as export:
         for line in _proof(export):
@@ -83,8 +95,7 @@ def run(arguments: Namespace) -> int:
 
 def _target(arguments: Namespace, segmenter: Path) -> Path:
     """The file to write: with the ending that is its format's, never the segmenter itself."""
-    ending = {"onnx": ".onnx", "openvino": ".xml", "torchscript": ".torchscript"}
-    wanted = ending.get(arguments.format, ".pt2")
+    wanted = ENDINGS[arguments.format]
     if arguments.out is None:
         words = ["model"]
         words += [] if arguments.precision == "fp32" else [arguments.precision]
@@ -157,8 +168,9 @@ def _proof(export: "Proved") -> Iterator[str]:
     far = ""
     if proof.difference is not None:
         far = f"differs by {proof.difference:.1e} of the answers' range at most, "
+    sizes = "one size, one image" if export.format.fixed else "three sizes, one and two images"
     yield (
-        f"proof     {len(proof.looks)} batches (three sizes, one and two images, bright, dark, "
+        f"proof     {len(proof.looks)} batches ({sizes} at a time, bright, dark, "
         f"random): {far}names the same class on {100 * proof.agreement:.3f} % of the pixels"
     )
 
