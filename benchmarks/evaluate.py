@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+import turns
 from rows import MEAN, STD, Work, arguments, result, serve, started, table, unet
 
 from effunet.allocator import keep_large_blocks
@@ -160,6 +161,7 @@ def _exported(args: argparse.Namespace) -> Work:
     from effunet.exported import Exported
     from effunet.runtime import Model
 
+    turns.on_all_cores()
     file = args.weights.parent / f"{args.row}.xml"
     return _counted(args, Exported(Model.load(file, args.threads)))
 

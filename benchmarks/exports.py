@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import turns
 from rows import MEAN, STD, Work, arguments, result, serve, started, table, unet
 
 from effunet import runtime
@@ -152,6 +153,7 @@ def _work(args: argparse.Namespace) -> Work:
         return torch.inference_mode()(lambda: network(pixels))
     if args.row.startswith("smp"):
         image = _normalised(image)
+    turns.on_all_cores()
     ending = ENDINGS[args.row.partition("-")[2]]
     run = runtime.open_file(args.weights.parent / f"{args.row}{ending}", args.threads)[1]
     return lambda: run(image)

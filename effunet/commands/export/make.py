@@ -1,5 +1,6 @@
 """`effunet export`: a segmenter -> a proved file, and what it loses on a dataset."""
 
+import sys
 from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
@@ -111,6 +112,8 @@ def _opened(arguments: Namespace, header: artifact.Header, split: str) -> "Datas
     from effunet.data.catalog import in_classes_of, open_dataset
 
     dataset = open_dataset(arguments.data, split, arguments.root)
+    for notice in dataset.notices:
+        print(f"effunet: {shown(notice)}", file=sys.stderr)
     return in_classes_of(arguments.data, dataset, header.class_names, arguments.root)
 
 
