@@ -67,7 +67,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / "unet.pth"
-        torch.save(unet(args).state_dict(), weights)
+        torch.save(_settled(unet(args), args).state_dict(), weights)
         with redirect_stdout(sys.stderr):  # NNCF tells how far it is
             _export(args, Path(folder))
         with started(ROWS, weights, args.threads) as rows:
@@ -88,6 +88,17 @@ def _arguments() -> argparse.Namespace:
 
 def _image(args: argparse.Namespace, index: int = 0) -> np.ndarray:
     return as_batch(render(0, index, args.size, args.size)[0])
+
+
+@torch.no_grad()
+def _settled(network: torch.nn.Module, args: argparse.Namespace) -> torch.nn.Module:
+    """Norms with the statistics of scenes: with fresh ones, nothing reaches the last layers."""
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = 1.0
+    scenes = np.concatenate([_normalised(_image(args, index)) for index in range(1, 5)])
+    network.train()(torch.from_numpy(scenes))
+    return network
 
 
 def _normalised(image: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from effunet import processes
-from effunet.commands import benchmark, data, evaluate, export
+from effunet.commands import benchmark, compare, data, evaluate, export, scale
 from effunet.commands.layouts import LAYOUTS
 from effunet.commands.words import add_debug, add_inference, add_model
 from effunet.errors import told
@@ -99,6 +99,8 @@ def _parser() -> argparse.ArgumentParser:
     export.add_parser(commands)
     _add_info(commands)
     benchmark.add_parser(commands)
+    compare.add_parser(commands)
+    scale.add_parser(commands)
     _add_import(commands)
     data.add_parser(commands, add_debug)
     return parser

@@ -158,7 +158,7 @@ class Segmenter(Predictor):
             ModelError: anything that makes the file less than a sound segmenter.
             ResourceError: the device is not there.
         """
-        place = _device(device)
+        place = device_of(device)
         header = artifact.inspect(path)
         network, labels = described(header)
         try:
@@ -180,7 +180,12 @@ class Segmenter(Predictor):
             ) from error
 
 
-def _device(name: str | torch.device) -> torch.device:
+def device_of(name: str | torch.device) -> torch.device:
+    """The device that a word means; auto: cuda where there is one.
+
+    Raises:
+        ResourceError: no CUDA device is there.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     device = torch.device(name)

@@ -81,10 +81,20 @@ class OnnxQuantiser:
         self.crops, self.folder = crops, folder
         self._source = folder / "float32.onnx"
         self._source.write_bytes(model)
-        self.nodes = [node.name for node in onnx.load_from_string(model).graph.node]
+        self.nodes = [(node.name, node.op_type) for node in onnx.load_from_string(model).graph.node]
 
     def quantised(self, kept: Sequence[str]) -> bytes:
         """The model of 8 bits; the nodes of these groups stay in float32."""
+        try:
+            return self._quantised(OPERATORS, kept)
+        except ValueError as error:
+            # NumPy's histogram refuses values that hardly differ, as a part has that learnt
+            # nothing: the convolutions' own values do differ.
+            if "bins" not in str(error):
+                raise
+            return self._quantised(OPERATORS[:1], kept)
+
+    def _quantised(self, operators: list[str], kept: Sequence[str]) -> bytes:
         from onnxruntime import quantization
         from onnxruntime.quantization import QuantFormat, QuantType
 
@@ -95,13 +105,14 @@ class OnnxQuantiser:
                 target,
                 _Reader(self.crops),  # pyright: ignore[reportArgumentType] - all that it calls
                 quant_format=QuantFormat.QDQ,
-                op_types_to_quantize=OPERATORS,
+                op_types_to_quantize=operators,
                 per_channel=True,
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
                 calibrate_method=quantization.CalibrationMethod.Percentile,
-                # What is of no group enlarges the logits: in 256 steps classes would draw.
-                nodes_to_exclude=[name for name in self.nodes if group_of(name) in (None, *kept)],
+                nodes_to_exclude=[
+                    name for name, kind in self.nodes if not _taken(name, kind, kept)
+                ],
                 # By strides of one: else all activations of all images lie in the memory at once.
                 extra_options={"CalibPercentile": PERCENTILE, "CalibStridedMinMax": 1},
                 calibration_cache_path=self.folder / "ranges.json",
@@ -131,6 +142,15 @@ class OpenvinoQuantiser:
                 subset_size=len(self.crops),
                 ignored_scope=nncf.IgnoredScope(names=names, validate=False),
             )
+
+
+def _taken(node: str, kind: str, kept: Sequence[str]) -> bool:
+    """Whether a node of ONNX is to be of 8 bits."""
+    group = group_of(node)
+    if group is None or group in kept:
+        return False  # of no group is what enlarges the logits: in 256 steps classes would draw
+    # Squeeze-and-excitation's gates may hardly differ from each other, and are few numbers.
+    return group != "squeeze" or kind == "Conv"
 
 
 class _Reader:

@@ -1,0 +1,87 @@
+"""What a network of a plan costs, counted without computing anything."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from effunet.model import raw
+from effunet.model.decoders.plan import DecoderName
+from effunet.model.encoder import EfficientNet
+from effunet.model.network import EffUNet
+from effunet.model.scaling import Plan
+
+CLASSES = 1000
+"""Of ImageNet, for which the published costs are."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What is scaled besides the encoder, or stays as it is."""
+
+    decoder: DecoderName = "efficient"
+    classes: int = 19
+    size: tuple[int, int] | None = None  # height and width of an image; None: the plan's own
+
+    def size_of(self, plan: Plan) -> tuple[int, int]:
+        """Height and width of an image for a network of this plan."""
+        return self.size or (plan.resolution, plan.resolution)
+
+    def network(self, plan: Plan) -> EffUNet:
+        """The segmenter's network with fresh weights."""
+        return EffUNet(EfficientNet(plan), self.classes, self.decoder)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of a segmenter's network."""
+
+    parameters: int
+    macs: int  # multiply-adds of one image
+    activation_bytes: int  # what one image of a training step keeps for the way back, in float32
+
+
+def cost_of(plan: Plan, shape: Shape) -> Cost:
+    """Count what a segmenter of this encoder costs, at the image size of `shape`."""
+    height, width = shape.size_of(plan)
+    with torch.device("meta"):
+        network = shape.network(plan)
+    return Cost(
+        parameters=sum(weight.numel() for weight in network.parameters()),
+        macs=raw.count_macs(lambda: shape.network(plan), 3, height, width),
+        activation_bytes=_kept(network, height, width),
+    )
+
+
+def classifier_cost(plan: Plan) -> tuple[int, int]:
+    """Parameters and multiply-adds as the article counts them: of the ImageNet classifier.
+
+    At the plan's own resolution.
+    """
+    with torch.device("meta"):
+        network = EfficientNet(plan, classifier=True, classes=CLASSES)
+    parameters = sum(weight.numel() for weight in network.parameters())
+    side = plan.resolution
+    build = lambda: EfficientNet(plan, classifier=True, classes=CLASSES)  # noqa: E731
+    return parameters, raw.count_macs(build, 3, side, side)
+
+
+def _kept(network: EffUNet, height: int, width: int) -> int:
+    """Bytes of all tensors but the weights that autograd keeps, each memory once."""
+    images = 2  # batch norm needs more than one value a channel
+    weights = {_place(weight) for weight in (*network.parameters(), *network.buffers())}
+    kept: dict[int, Tensor] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        if (place := _place(tensor)) not in weights:
+            kept[place] = tensor
+        return tensor
+
+    image = torch.empty(images, 3, height, width, device="meta")
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        network.train()(image).sum()
+    return sum(tensor.untyped_storage().nbytes() for tensor in kept.values()) // images
+
+
+def _place(tensor: Tensor) -> int:
+    return tensor.untyped_storage()._cdata
