@@ -84,4 +84,5 @@ def _kept(network: EffUNet, height: int, width: int) -> int:
 
 
 def _place(tensor: Tensor) -> int:
-    return tensor.untyped_storage()._cdata
+    # A meta tensor's memory has no address; torch has no public word for what tells two apart.
+    return tensor.untyped_storage()._cdata  # pyright: ignore[reportPrivateUsage]

@@ -34,7 +34,8 @@ def _latency(request: dict[str, Any]) -> float:
     names = (LabelClass(f"class {i}", (i, i, i), (i,)) for i in range(request["classes"]))
     segmenter = Segmenter(network.eval().to(request["device"]), LabelMap(tuple(names)))
     keep_blocks_for(segmenter)
-    image = made_images(1, *request["size"], 3)[0]
+    height, width = request["size"]
+    image = made_images(1, height, width, 3)[0]
     seconds: list[float] = []
     for _ in range(WARM_UP + ROUNDS):
         start = perf_counter()
