@@ -49,7 +49,7 @@ class Exported(Predictor):
         """Whether it gives more than masks."""
         return self.model.output != "mask"
 
-    def mask(self, image: UInt8[ndarray, "H W C"]) -> UInt8[Tensor, "H W"] | None:
+    def given_mask(self, image: UInt8[ndarray, "H W C"]) -> UInt8[Tensor, "H W"] | None:
         """As a file of masks gives it: no probabilities are made of it to be decided again."""
         return None if self.weighs else self._answer(image)
 

@@ -62,7 +62,7 @@ class Predictor(ABC):
         """Whether its probabilities tell how sure it is; those of a file of masks do not."""
         return True
 
-    def mask(self, image: UInt8[ndarray, "H W C"]) -> UInt8[Tensor, "H W"] | None:
+    def given_mask(self, image: UInt8[ndarray, "H W C"]) -> UInt8[Tensor, "H W"] | None:
         """The class indices of an image, where it gives nothing else; None where it weighs them."""
         return None
 

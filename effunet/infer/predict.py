@@ -37,7 +37,7 @@ def predict_mask(
     segmenter: Predictor, image: UInt8[ndarray, "H W C"], way: Way = WHOLE
 ) -> UInt8[Tensor, "H W"]:
     """Class indices alone, on the segmenter's device; keeps no probabilities of the whole image."""
-    if way.once(*image.shape[:2]) and (named := segmenter.mask(image)) is not None:
+    if way.once(*image.shape[:2]) and (named := segmenter.given_mask(image)) is not None:
         return named
     mask = torch.empty(image.shape[:2], dtype=torch.uint8, device=segmenter.device)
     for rows, columns, part in blocks(segmenter, image, way):
@@ -53,7 +53,7 @@ def predict_decided(
     Both on the segmenter's device; keeps no probabilities of the whole image. Where a predictor
     gives masks alone, all its confidence is 1.
     """
-    if way.once(*image.shape[:2]) and (named := segmenter.mask(image)) is not None:
+    if way.once(*image.shape[:2]) and (named := segmenter.given_mask(image)) is not None:
         return named, torch.ones(named.shape)
     mask = torch.empty(image.shape[:2], dtype=torch.uint8, device=segmenter.device)
     confidence = torch.empty(image.shape[:2], device=segmenter.device)

@@ -1,4 +1,4 @@
-"""`effunet compare`: finished evaluations side by side, accuracy against size."""
+"""`effunet compare`: folders -> one table and chart of accuracy against size."""
 
 import json
 import sys
@@ -13,7 +13,6 @@ from rich.table import Table
 from effunet import artifact
 from effunet.commands.outputs import prepare_file
 from effunet.commands.terminal import console, count, shown
-from effunet.commands.words import add_debug, size
 from effunet.errors import DataError
 
 if TYPE_CHECKING:
@@ -26,43 +25,6 @@ COSTS = {
     "latency_s": ("ms to a mask", 1e-3),
 }
 """Name with its unit, and what the unit is."""
-
-
-def add_parser(commands: Any) -> None:
-    """Add `compare` to the command line."""
-    compare = commands.add_parser(
-        "compare",
-        help="mIoU against parameters, multiply-adds and latency of finished evaluations",
-        description="Collect finished evaluations, of one dataset and split, into one table and "
-        "chart. Folders without one are named and left out.",
-    )
-    compare.add_argument(
-        "folders",
-        nargs="+",
-        type=Path,
-        metavar="DIR",
-        help="runs, or what effunet evaluate --out wrote",
-    )
-    compare.add_argument(
-        "--latency",
-        type=Path,
-        metavar="FILE",
-        help="what effunet benchmark --out FILE wrote of the same segmenters",
-    )
-    compare.add_argument(
-        "--size",
-        type=size,
-        metavar="HxW",
-        help="of the image whose multiply-adds are counted; default: what the first was trained at",
-    )
-    compare.add_argument(
-        "--published",
-        action="store_true",
-        help="published segmenters of the same dataset and split beside them, in grey",
-    )
-    compare.add_argument("--out", type=Path, metavar="FILE", help="write the chart, a PNG")
-    compare.add_argument("--json", action="store_true", help="one JSON object instead of the table")
-    add_debug(compare)
 
 
 def run(arguments: Namespace) -> int:
