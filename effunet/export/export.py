@@ -19,7 +19,7 @@ from effunet.export.facts import facts_of
 from effunet.export.formats import Draft, Format, Precision, Work
 from effunet.export.graph import Graph, Output
 from effunet.export.int8 import Crops
-from effunet.export.proof import BOUNDS, Bounds, Proof, Run, photos, prove, running, scenes
+from effunet.export.proof import Bounds, Proof, Run, bounds_of, photos, prove, running, scenes
 from effunet.exported import Exported
 from effunet.model.deciding import decided, probable
 from effunet.predictor import Predictor
@@ -117,7 +117,7 @@ def proved(
             facts["size"] = list(size)
         draft.save(file, facts)
         proof = None
-        if bounds := BOUNDS.get(precision):
+        if bounds := bounds_of(precision, output == "probabilities"):
             if size is None:
                 batches = chain(scenes(segmenter.channels), photos(images.photos))
             else:

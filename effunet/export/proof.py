@@ -30,6 +30,17 @@ class Bounds:
 BOUNDS = {"fp32": Bounds(1e-4, 0.9999), "fp16": Bounds(0.05, 0.995)}
 """By precision; 8 bits are held to a mIoU instead."""
 
+HALF_PROBABILITIES = Bounds(0.2, 0.995)
+"""Of probabilities with fp16: where two classes are close, softmax turns a difference of logits by
+one into one of a quarter, and 5 % of the range of logits is more than one."""
+
+
+def bounds_of(precision: str, probabilities: bool) -> Bounds | None:
+    """What an export of this precision is held to; None for 8 bits."""
+    if precision == "fp16" and probabilities:
+        return HALF_PROBABILITIES
+    return BOUNDS.get(precision)
+
 
 @dataclass(frozen=True)
 class Look:

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy import ndarray
 
-from effunet.export.proof import BOUNDS, SIZES, prove, scenes
+from effunet.export.proof import BOUNDS, SIZES, bounds_of, prove, scenes
 
 
 def scores(images: ndarray) -> ndarray:
@@ -61,3 +61,13 @@ def test_one_pixel_in_a_thousand_is_too_many_in_float32() -> None:
         return found
 
     assert not prove(scores, nearly, scenes(3)).holds(BOUNDS["fp32"])
+
+
+def test_probabilities_of_half_precision_may_differ_where_softmax_is_steep() -> None:
+    logits = bounds_of("fp16", probabilities=False)
+    probabilities = bounds_of("fp16", probabilities=True)
+    assert logits is not None and probabilities is not None
+    assert probabilities.difference > logits.difference
+    assert probabilities.agreement == logits.agreement
+    assert bounds_of("fp32", probabilities=True) == bounds_of("fp32", probabilities=False)
+    assert bounds_of("int8", probabilities=False) is None
