@@ -2,6 +2,7 @@
 
 import argparse
 import re
+from collections.abc import Callable
 
 from effunet.commands import way
 
@@ -67,3 +68,14 @@ def size(text: str) -> tuple[int, int]:
     if not (1 <= height <= LONGEST_SIDE and 1 <= width <= LONGEST_SIDE):
         raise argparse.ArgumentTypeError(f"sides of 1 to {LONGEST_SIDE} pixels, got {text!r}")
     return height, width
+
+
+def whole(most: int) -> Callable[[str], int]:
+    """A reader of whole numbers from 1 to `most`; the reader raises ArgumentTypeError, one line."""
+
+    def read(text: str) -> int:
+        if not re.fullmatch("[0-9]{1,9}", text) or not 1 <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"a whole number from 1 to {most}, got {text!r}")
+        return int(text)
+
+    return read

@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import UInt8
 from numpy import ndarray
 
+from effunet.errors import ModelError
 from effunet.runtime import tell_nobody
 
 if TYPE_CHECKING:
@@ -84,15 +85,23 @@ class OnnxQuantiser:
         self.nodes = [(node.name, node.op_type) for node in onnx.load_from_string(model).graph.node]
 
     def quantised(self, kept: Sequence[str]) -> bytes:
-        """The model of 8 bits; the nodes of these groups stay in float32."""
-        try:
-            return self._quantised(OPERATORS, kept)
-        except ValueError as error:
-            # NumPy's histogram refuses values that hardly differ, as a part has that learnt
-            # nothing: the convolutions' own values do differ.
-            if "bins" not in str(error):
-                raise
-            return self._quantised(OPERATORS[:1], kept)
+        """The model of 8 bits; the nodes of these groups stay in float32.
+
+        Raises:
+            ModelError: the values of a part hardly differ from each other.
+        """
+        # NumPy's histogram refuses values that hardly differ, as a part has that learnt nothing:
+        # mostly those of an activation, and not of a convolution.
+        for operators in (OPERATORS, OPERATORS[:1]):
+            try:
+                return self._quantised(operators, kept)
+            except ValueError as error:
+                if "bins" not in str(error):
+                    raise
+        raise ModelError(
+            "no ranges of 8 bits can be taken from this network: the values of a part hardly "
+            "differ from each other, as of one that was not trained; take --precision fp16"
+        )
 
     def _quantised(self, operators: list[str], kept: Sequence[str]) -> bytes:
         from onnxruntime import quantization

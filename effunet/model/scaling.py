@@ -97,6 +97,9 @@ BASELINE = (
 
 STEM, HEAD, RESOLUTION = 32, 1280, 224
 
+ALPHA, BETA, GAMMA = 1.2, 1.1, 1.15
+"""Depth, width and resolution a step of phi (section 4); alpha beta^2 gamma^2 is 1.92."""
+
 PUBLISHED = {
     #     width depth resolution dropout
     "b0": (1.0, 1.0, 224, 0.2),
@@ -121,7 +124,7 @@ def published(name: str) -> Plan:
     return scaled(name, width, depth, resolution, dropout)
 
 
-def compound(phi: float, alpha: float = 1.2, beta: float = 1.1, gamma: float = 1.15) -> Plan:
+def compound(phi: float, alpha: float = ALPHA, beta: float = BETA, gamma: float = GAMMA) -> Plan:
     """Scale the baseline by the pure law: depth alpha^phi, width beta^phi, resolution gamma^phi.
 
     Any real phi in [-20, 20]; with the paper's constants the work grows by 1.92^phi. The resolution

@@ -4,12 +4,18 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from effunet.model.scaling import PUBLISHED, RESOLUTION, Plan, compound, published
+from effunet.model.scaling import (
+    ALPHA,
+    BETA,
+    GAMMA,
+    PUBLISHED,
+    RESOLUTION,
+    Plan,
+    compound,
+    published,
+)
 from effunet.scaling.costs import Cost, Shape, classifier_cost, cost_of
 from effunet.scaling.published import IMAGENET
-
-ALPHA, BETA, GAMMA = 1.2, 1.1, 1.15
-"""Depth, width and resolution a step of phi (section 4); alpha beta^2 gamma^2 is 1.92."""
 
 PHIS = tuple(range(-2, 9))
 

@@ -20,7 +20,7 @@ from effunet.export.export import original_of, proved
 from effunet.export.formats import FORMATS
 from effunet.export.proof import BOUNDS, as_batch, photos, prove
 from effunet.exported import Exported
-from effunet.infer import Way, predict
+from effunet.infer import Way, predict, predict_decided, predict_mask
 from effunet.model.encoder import EfficientNet
 from effunet.model.network import EffUNet
 from effunet.segmenter import Segmenter
@@ -224,3 +224,23 @@ def test_the_runtime_runs_where_neither_effunet_nor_torch_can_be_imported(
         mask = np.array(Image.open(tmp_path / format / "photo.png"))
         assert np.array_equal(mask, tiny_segmenter()(tmp_path / "photo.png").mask)
         assert (tmp_path / format / "photo_overlay.png").is_file()
+
+
+def test_a_file_of_masks_is_counted_without_probabilities(
+    exports: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exported = Exported(runtime.Model.load(exports("unet", "onnx", "mask")))
+    image = random_image(97, 70, 3)
+    expected = exported.probabilities(image).argmax(0)
+    monkeypatch.setattr(Exported, "strips", None)  # called, it would be a fault
+    assert torch.equal(predict_mask(exported, image), expected.to(torch.uint8))
+    mask, confidence = predict_decided(exported, image)
+    assert torch.equal(mask, expected.to(torch.uint8)) and bool((confidence == 1).all())
+
+
+def test_a_file_of_one_size_refuses_images_of_another_in_one_line() -> None:
+    facts = {"labels": LABELS.to_plain(), "channels": 3, "output": "mask", "size": [45, 70]}
+    exported = Exported(runtime.Model(facts, lambda images: images[:, 0]))
+    assert predict_mask(exported, random_image(45, 70, 3)).shape == (45, 70)
+    with pytest.raises(ModelError, match="45 x 70 pixels alone, and one here has 70 x 45"):
+        predict_mask(exported, random_image(70, 45, 3))

@@ -12,6 +12,8 @@ from PIL import Image
 from tiny_segmenter import random_image, saved, tiny_segmenter
 
 from effunet.cli import main
+from effunet.commands.export import FORMATS
+from effunet.commands.export.make import ENDINGS
 from effunet.export import formats
 
 onnx = pytest.importorskip("onnx")
@@ -211,3 +213,8 @@ def test_an_export_is_not_calibrated_and_not_exported_again(
 
 def test_the_segmenter_of_the_export_is_as_it_was(home: Path) -> None:
     assert tiny_segmenter()(home / "photo.png").mask.any()
+
+
+def test_the_words_of_export_are_the_formats_that_there_are() -> None:
+    assert set(FORMATS) == set(formats.FORMATS)
+    assert {name: format.endings[0] for name, format in formats.FORMATS.items()} == ENDINGS

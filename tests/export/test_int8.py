@@ -1,11 +1,12 @@
 """8 bits: what the sensitivity pass takes, what a loss refuses, and whole models of both kinds."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from dataset_trees import plain_folder
 from numpy import ndarray
 from tiny_segmenter import LABELS, Patterns, random_image, saved, tiny_segmenter
@@ -17,8 +18,10 @@ from effunet.errors import ModelError
 from effunet.evaluation.evaluate import evaluate
 from effunet.evaluation.report import Report
 from effunet.evaluation.split import report_of, tally_of
-from effunet.export.int8 import GROUPS, crops, group_of
+from effunet.export.graph import Graph
+from effunet.export.int8 import GROUPS, OPERATORS, OnnxQuantiser, crops, group_of
 from effunet.export.losses import Losses
+from effunet.export.onnx import to_bytes as onnx_bytes
 from effunet.export.proof import Run
 from effunet.export.sensitivity import FIDELITY, search
 
@@ -161,3 +164,40 @@ def test_a_model_of_8_bits_is_written_with_its_losses(
     found = json.loads(capsys.readouterr().out)
     assert found["miou"] == facts["measured"]["miou"][1]
     assert evaluate(segmenter, open_dataset(str(data), "val"), resamples=0).scores.miou == 1.0
+
+
+def flattened(parts: str) -> Callable[[Path], OnnxQuantiser]:
+    """A quantiser of a network in which norms whose name ends so give next to nothing."""
+    network = tiny_segmenter().network
+    with torch.no_grad():
+        for name, norm in network.encoder.stages.named_modules():
+            if isinstance(norm, torch.nn.BatchNorm2d) and name.endswith(parts):
+                norm.weight *= 1e-6  # Sigmoid gives 0.5 and little else
+                norm.bias.zero_()
+                norm.running_mean.zero_()
+    data = onnx_bytes(Graph(network))
+    return lambda folder: OnnxQuantiser(data, IMAGES, folder)
+
+
+def test_activations_that_hardly_vary_stay_in_float32_and_convolutions_do_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+    quantised = OnnxQuantiser._quantised
+
+    def recorded(self: OnnxQuantiser, operators: list[str], kept: Sequence[str]) -> bytes:
+        asked.append(operators)
+        return quantised(self, operators, kept)
+
+    monkeypatch.setattr(OnnxQuantiser, "_quantised", recorded)
+    (tmp_path / "model.onnx").write_bytes(flattened("expand.norm")(tmp_path).quantised(()))
+    assert asked == [OPERATORS, ["Conv"]]
+    answer = runtime.open_file(tmp_path / "model.onnx")[1](IMAGES[0])
+    assert answer.shape == (1, len(LABELS), 40, 100)
+
+
+def test_a_network_of_which_no_ranges_can_be_taken_is_refused_with_a_way_out(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(ModelError, match=r"hardly differ .* --precision fp16"):
+        flattened("norm")(tmp_path).quantised(())

@@ -127,3 +127,10 @@ def test_the_chart_of_the_article_says_8_4_times(
     assert "8.4 times" in capsys.readouterr().out
     with Image.open(tmp_path / "imagenet.png") as picture:
         assert picture.format == "PNG"
+
+
+def test_published_ones_without_a_chart_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["compare", str(tmp_path), "--published"]) == 2
+    assert "name its file, --out" in capsys.readouterr().err

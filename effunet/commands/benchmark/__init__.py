@@ -2,13 +2,12 @@
 
 import argparse
 import math
-import re
 from argparse import Namespace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from effunet.commands.words import MODEL, add_debug, add_device, size
+from effunet.commands.words import MODEL, add_debug, add_device, size, whole
 
 Commands = Any
 """What argparse calls _SubParsersAction, and does not name in public."""
@@ -41,7 +40,7 @@ def add_parser(commands: Commands) -> None:
     )
     benchmark.add_argument(
         "--batch",
-        type=_whole(1024),
+        type=whole(1024),
         default=1,
         metavar="N",
         help="images at once; above 1 the network alone is measured, for prediction takes one "
@@ -49,14 +48,14 @@ def add_parser(commands: Commands) -> None:
     )
     benchmark.add_argument(
         "--threads",
-        type=_whole(1024),
+        type=whole(1024),
         metavar="N",
         help="threads, each on a core of its own; default: all cores that the process may use",
     )
     length = benchmark.add_mutually_exclusive_group()
     length.add_argument(
         "--rounds",
-        type=_whole(100_000),
+        type=whole(100_000),
         metavar="N",
         help="rounds that count; default: 10 or more, until --seconds are over",
     )
@@ -72,15 +71,6 @@ def add_parser(commands: Commands) -> None:
     benchmark.add_argument(
         "--out", type=Path, metavar="FILE", help="write all of it as JSON into FILE, too"
     )
-
-
-def _whole(most: int) -> Any:
-    def read(text: str) -> int:
-        if not re.fullmatch("[0-9]{1,9}", text) or not 1 <= int(text) <= most:
-            raise argparse.ArgumentTypeError(f"a whole number from 1 to {most}, got {text!r}")
-        return int(text)
-
-    return read
 
 
 def _seconds(text: str) -> float:

@@ -13,7 +13,7 @@ from rich.table import Table
 from effunet import artifact
 from effunet.commands.outputs import prepare_file
 from effunet.commands.terminal import console, count, shown
-from effunet.errors import DataError
+from effunet.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from effunet.pictures.against import Panel
@@ -31,6 +31,8 @@ def run(arguments: Namespace) -> int:
     """Read what is there, and print and draw it."""
     from effunet.scaling.against import AXES, front
 
+    if arguments.published and arguments.out is None:
+        raise UsageError("--published is for the chart: name its file, --out sizes.png")
     if arguments.out is not None:
         prepare_file(arguments.out)
     entries = _read(arguments)

@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from effunet.commands.words import add_debug, add_device, size
+from effunet.commands.words import add_debug, add_device, size, whole
 
 Commands = Any
 """What argparse calls _SubParsersAction, and does not name in public."""
@@ -70,7 +70,11 @@ def add_parser(commands: Commands) -> None:
         help="of a training step, like 8G or 8GiB; measured",
     )
     plan.add_argument(
-        "--batch", type=_batch, default=8, metavar="N", help="of the training step; default: 8"
+        "--batch",
+        type=whole(4096),
+        default=8,
+        metavar="N",
+        help="with --memory: images of the training step; default: 8",
     )
     plan.add_argument("--named", action="store_true", help="of B0 to B7 alone")
     add_device(plan)
@@ -90,7 +94,7 @@ def _add_shape(parser: argparse.ArgumentParser) -> None:
         metavar="HxW",
         help="of an image, like 512x1024; default: each network's own resolution",
     )
-    parser.add_argument("--classes", type=_classes, default=19, help="default: 19")
+    parser.add_argument("--classes", type=whole(255), default=19, help="default: 19")
     parser.add_argument("--decoder", choices=("efficient", "unet"), default="efficient")
 
 
@@ -108,15 +112,3 @@ def amount(what: str) -> Callable[[str], float]:
         return float(found[1]) * units[found[2]]
 
     return read
-
-
-def _whole(most: int) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        if not re.fullmatch("[0-9]{1,9}", text) or not 1 <= int(text) <= most:
-            raise argparse.ArgumentTypeError(f"a whole number from 1 to {most}, got {text!r}")
-        return int(text)
-
-    return read
-
-
-_classes, _batch = _whole(255), _whole(4096)

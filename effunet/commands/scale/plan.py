@@ -136,7 +136,7 @@ def _lines(
     best = found[place]
     plan, (height, width) = best.plan, shape.size_of(best.plan)
     yield (
-        f"network   {plan.name}: {plan.blocks} blocks, stages {plan.stages[0].width} to "
+        f"network     {plan.name}: {plan.blocks} blocks, stages {plan.stages[0].width} to "
         f"{plan.stages[-1].width} wide, decoder {shape.decoder}, {shape.classes} classes"
     )
     for name, budget in budgets.items():
@@ -144,7 +144,7 @@ def _lines(
             name, " an image"
         )
         at = f"{what} of {height} x {width}" if what else ""
-        yield f"{name:<10}{budget.said(budget.cost(best))}{at}; {budget.said(budget.limit)} allowed"
+        yield f"{name:<12}{budget.said(budget.cost(best))}{at}; {budget.said(budget.limit)} allowed"
     if place + 1 < len(found):
         following = found[place + 1]
         over = [
@@ -152,9 +152,9 @@ def _lines(
             for name, budget in budgets.items()
             if (cost := budget.cost(following)) > budget.limit
         ]
-        yield f"next      {following.plan.name} would have {', '.join(over)}"
+        yield f"next        {following.plan.name} would have {', '.join(over)}"
     else:
-        yield "next      none: this is the largest that there is"
+        yield "next        none: this is the largest that there is"
     crop = f"dataset.crop=[{height},{width}]"
     decoder = "" if shape.decoder == "efficient" else f" decoder={shape.decoder}"
-    yield f"train     python train.py {best.words}{decoder} {crop} dataset=NAME"
+    yield f"train       python train.py {best.words}{decoder} {crop} dataset=NAME"
