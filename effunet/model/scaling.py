@@ -8,6 +8,7 @@ authors' own code (github.com/tensorflow/tpu, models/official/efficientnet).
 
 import dataclasses
 import math
+import re
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
@@ -100,6 +101,9 @@ STEM, HEAD, RESOLUTION = 32, 1280, 224
 ALPHA, BETA, GAMMA = 1.2, 1.1, 1.15
 """Depth, width and resolution a step of phi (section 4); alpha beta^2 gamma^2 is 1.92."""
 
+CONSTANTS = (0.5, 2.0)
+"""Least and most of each."""
+
 PUBLISHED = {
     #     width depth resolution dropout
     "b0": (1.0, 1.0, 224, 0.2),
@@ -133,10 +137,35 @@ def compound(phi: float, alpha: float = ALPHA, beta: float = BETA, gamma: float 
     """
     check_range("phi", phi, -FARTHEST, FARTHEST)
     for constant, value in (("alpha", alpha), ("beta", beta), ("gamma", gamma)):
-        check_range(constant, value, 0.5, 2.0)
+        check_range(constant, value, *CONSTANTS)
     resolution = max(8, 8 * round(RESOLUTION * gamma**phi / 8))
     dropout = min(max(0.2 + 0.3 * phi / 7, 0.0), 0.5)
-    return scaled(f"phi{phi:g}", beta**phi, alpha**phi, resolution, dropout)
+    law = {"phi": phi}
+    if (alpha, beta, gamma) != (ALPHA, BETA, GAMMA):
+        law |= {"a": alpha, "b": beta, "g": gamma}
+    name = "".join(key + repr(float(number)).removesuffix(".0") for key, number in law.items())
+    return scaled(name, beta**phi, alpha**phi, resolution, dropout)
+
+
+def law_of(plan: Plan) -> tuple[float, float, float, float] | None:
+    """Return phi, alpha, beta, gamma of a plan that `compound` gave, or None: read from its name.
+
+    The numbers could not tell: rounding makes one network of many laws.
+    """
+    number = r"[0-9.]+(?:e[-+][0-9]+)?"
+    found = re.fullmatch(f"phi(-?{number})(?:a({number})b({number})g({number}))?", plan.name)
+    if found is None:
+        return None
+    try:
+        phi = float(found[1])
+        alpha, beta, gamma = (
+            float(text) if text else default
+            for text, default in zip(found.groups()[1:], (ALPHA, BETA, GAMMA), strict=True)
+        )
+        law = (phi, alpha, beta, gamma)
+        return law if compound(*law) == plan else None
+    except ValueError:
+        return None
 
 
 def scaled(name: str, width: float, depth: float, resolution: int, dropout: float) -> Plan:

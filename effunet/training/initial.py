@@ -18,7 +18,7 @@ from effunet.model import kinds
 from effunet.model.architectures import TWINS
 from effunet.model.foreign import SmpPlan
 from effunet.model.kinds import AnyPlan, Network
-from effunet.model.scaling import Plan, compound, published
+from effunet.model.scaling import Plan, law_of
 from effunet.segmenter import Segmenter
 from effunet.training import machine
 from effunet.training.config import network as keys
@@ -27,6 +27,8 @@ from effunet.training.config.schema import Config
 from effunet.training.output.folder import LATEST
 
 ENCODERS = (*TWINS, "phi")
+LAW = ("phi", "alpha", "beta", "gamma")
+"""Keys of the encoder that say a law."""
 
 
 def source(config: Config) -> str | Path | None:
@@ -82,28 +84,24 @@ def described(plan: AnyPlan) -> dict[str, Any]:
         found |= {"network.name": "smp", "network.architecture": plan.architecture}
         return found | {
             "network.encoder": other, "encoder.name": twin or default.encoder.name,
-            "encoder.phi": None, "encoder.skip": default.encoder.skip,
+            "encoder.skip": default.encoder.skip,
+            **{f"encoder.{name}": getattr(default.encoder, name) for name in LAW},
         }  # fmt: skip
-    name, phi = _encoder_keys(plan.encoder)
-    return found | {
-        "encoder.name": name, "encoder.phi": phi, "encoder.skip": plan.skip,
+    return found | _encoder_keys(plan.encoder) | {
+        "encoder.skip": plan.skip,
         "decoder.name": plan.decoder.name, "decoder.widths": list(plan.decoder.widths),
         "decoder.repeats": list(plan.decoder.repeats) or None,
     }  # fmt: skip
 
 
-def _encoder_keys(plan: Plan) -> tuple[str, float | None]:
-    """Return encoder.name and encoder.phi; the plan's own name where no key describes it."""
-    for name in TWINS:
-        if published(name) == plan:
-            return name, None
-    try:
-        phi = float(plan.name.removeprefix("phi"))
-        if compound(phi) == plan:
-            return "phi", phi
-    except ValueError:
-        pass
-    return plan.name, None
+def _encoder_keys(plan: Plan) -> dict[str, Any]:
+    """Return the keys that say the plan; its own name as encoder.name where no key describes it."""
+    law, default = law_of(plan), keys.Encoder()
+    name = plan.name if law is None else "phi"
+    values = law or [getattr(default, key) for key in LAW]
+    return {"encoder.name": name} | {
+        f"encoder.{key}": value for key, value in zip(LAW, values, strict=True)
+    }
 
 
 def check_classes(config: Config, labels: LabelMap, channels: int) -> None:

@@ -133,10 +133,11 @@ def weights_of(config: Config) -> pretrained.Weights | None:
 
 
 def encoder_plan(config: Config) -> Plan:
-    """Return the published variant, or what the compound law gives at encoder.phi."""
-    if config.encoder.phi is not None:
-        return compound(config.encoder.phi)
-    return published(config.encoder.name)
+    """Return the published variant, or what the compound law gives at the encoder's phi."""
+    part = config.encoder
+    if part.phi is not None:
+        return compound(part.phi, part.alpha, part.beta, part.gamma)
+    return published(part.name)
 
 
 def loss_of(

@@ -22,8 +22,8 @@ FREE = ("resume", "resume_force", "num_workers", "save_every", "loggers", "datas
 """Keys that do not shape what is learnt: they may change whenever a run is resumed."""
 
 FIXED = (
-    *("encoder.name", "encoder.phi", "encoder.skip", "encoder.weights", "encoder.numerics"),
-    "encoder.stem_rule",
+    *("encoder.name", "encoder.phi", "encoder.alpha", "encoder.beta", "encoder.gamma"),
+    *("encoder.skip", "encoder.weights", "encoder.numerics", "encoder.stem_rule"),
     *("encoder.freeze", "encoder.freeze_norms", "decoder.", "network.", "optim.name", "init_from"),
     "accumulate",  # Lightning counts batches, of which a step would then begin in the middle
 )

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import math
 
@@ -6,9 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from effunet.model.scaling import (
+    ALPHA,
+    BETA,
+    GAMMA,
     VARIANTS,
     Plan,
     compound,
+    law_of,
     published,
     pyramid_widths,
     round_repeats,
@@ -109,6 +114,19 @@ def test_the_constants_of_the_law_can_be_changed() -> None:
     assert [stage.repeats for stage in plan.stages] == [2, 4, 4, 6, 6, 8, 2]
     assert pyramid_widths(plan) == pyramid_widths(published("b0"))
     assert plan.resolution == 224
+
+
+@pytest.mark.parametrize(
+    "law", [(1.0, ALPHA, BETA, GAMMA), (-4.0, 1.1, 1.0, 1.3), (1e-5, 1 / 0.7, 2**0.5, 1.15)]
+)
+def test_a_plan_says_the_law_that_it_is_of(law: tuple[float, float, float, float]) -> None:
+    assert law_of(compound(*law)) == law
+
+
+def test_a_plan_that_no_law_gives_says_none() -> None:
+    other = dataclasses.replace(compound(1), head=1000)
+    assert [law_of(plan) for plan in (published("b0"), other)] == [None, None]
+    assert law_of(dataclasses.replace(other, name="phi1a1b9g1")) is None
 
 
 def test_the_finest_width_is_the_stems_or_the_first_stages() -> None:

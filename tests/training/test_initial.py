@@ -34,6 +34,8 @@ WORDS = (
 NETWORK = (
     "encoder=phi",
     "encoder.phi=-4",
+    "encoder.alpha=1.1",
+    "encoder.gamma=1.3",
     "encoder.skip=stage1",
     "decoder=unet",
     "decoder.widths=[16,8,8,8,8]",
@@ -72,7 +74,7 @@ def test_equal_classes_keep_every_weight_and_the_network_comes_from_the_file(
     # At so small a learning rate the weights stay what they were.
     assert train("data", "name=second", "init_from=runs/first", "optim.lr=1e-12") == 0
     said = capsys.readouterr().out
-    assert "network   EffUNet phi-4, as in runs/first, " in said
+    assert "network   EffUNet phi-4a1.1b1.1g1.3, as in runs/first, " in said
     assert "encoder   from runs/first, with decoder and head (" in said
     before, after = Segmenter.load("runs/first"), Segmenter.load("runs/second")
     assert after.network.plan == before.network.plan

@@ -68,6 +68,7 @@ WRONG = {
     "decoder.repeats=[1,2]": "as many repeats as widths, got [1, 2] for [128, 96, 64]",
     "decoder=unet decoder.repeats=[1,1]": "decoder unet takes no repeats, got [1, 1]",
     "encoder.phi=1": "encoder=phi",
+    "encoder.beta=1.2": "encoder.beta goes with encoder=phi alone",
     "dataset=folder": "dataset.root",
     "encoder=b0,b1": "add -m",
     "encoder={a:1}": "one by one",

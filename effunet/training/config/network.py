@@ -8,7 +8,7 @@ from typing import cast
 from effunet.model.architectures import ARCHITECTURES
 from effunet.model.decoders.plan import DecoderName, DecoderPlan, decoder_plan
 from effunet.model.lineages import LINEAGES, STEM_RULES
-from effunet.model.scaling import Plan
+from effunet.model.scaling import ALPHA, BETA, CONSTANTS, GAMMA, Plan
 from effunet.training.config.key import key
 
 
@@ -45,6 +45,19 @@ class Encoder:
     )
     phi: float | None = key(
         None, "compound coefficient, with `encoder=phi` only", low=-4.0, high=12.0
+    )
+    alpha: float = key(
+        ALPHA, "with `encoder=phi`: depth grows by alpha^phi", low=CONSTANTS[0], high=CONSTANTS[1]
+    )
+    beta: float = key(
+        BETA, "with `encoder=phi`: width grows by beta^phi", low=CONSTANTS[0], high=CONSTANTS[1]
+    )
+    gamma: float = key(
+        GAMMA,
+        "with `encoder=phi`: resolution grows by gamma^phi; it is stored as the network's own, and"
+        " dataset.crop stays what you say",
+        low=CONSTANTS[0],
+        high=CONSTANTS[1],
     )
     weights: str = key(
         "none",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from effunet.errors import UsageError
 from effunet.training.config import loss_rules, sampling
 from effunet.training.config.data import Data
+from effunet.training.config.network import Encoder
 from effunet.training.config.network_rules import check_network
 from effunet.training.config.recipe import Optim
 from effunet.training.config.schema import Config
@@ -25,6 +26,12 @@ def check_together(config: Config, where: str) -> None:
             f"{where}: encoder.phi goes with encoder=phi alone: use `encoder=phi encoder.phi=1.5`,"
             " or leave encoder.phi out"
         )
+    for constant in ("alpha", "beta", "gamma") if encoder.phi is None else ():
+        if (value := getattr(encoder, constant)) != getattr(Encoder(), constant):
+            raise UsageError(
+                f"{where}: encoder.{constant} goes with encoder=phi alone: leave out"
+                f" encoder.{constant}={value}, or add encoder=phi"
+            )
     if config.dataset.name == "folder" and config.dataset.root is None:
         raise UsageError(f"{where}: dataset=folder needs dataset.root=DIR, where your images lie")
     # At 32 pixels the coarsest feature is one pixel: BatchNorm has no variance over one value.
