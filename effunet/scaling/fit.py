@@ -2,8 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from effunet.model.scaling import VARIANTS, Plan, compound, published
+
+T = TypeVar("T")
 
 LEAST, MOST, STEP = -4.0, 12.0, 0.01
 """Of phi: what `encoder.phi` takes, and how finely it is looked at."""
@@ -36,7 +39,7 @@ def candidates(*, named: bool, resolution: bool) -> list[Candidate]:
     return list(found.values())
 
 
-def last_fitting(found: Sequence[Candidate], fits: Callable[[Candidate], bool]) -> int | None:
+def last_fitting(found: Sequence[T], fits: Callable[[T], bool]) -> int | None:
     """The place of the largest that fits, where a smaller one never costs more; None: none does.
 
     Halves what is left each time: 800 candidates are 11 questions.

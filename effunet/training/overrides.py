@@ -59,6 +59,16 @@ def check(arguments: Sequence[str], multirun: bool, config_dir: str | None = Non
         require_loggers(config.loggers)
 
 
+def composed(arguments: Sequence[str]) -> Config:
+    """Return the config that override lines of one training compose, each of them checked.
+
+    Raises:
+        UsageError: as for `check`.
+    """
+    check(arguments, multirun=False)
+    return to_config(_compose(list(arguments), None), " ".join(arguments) or "conf/config.yaml")
+
+
 def resume(
     folder: str, lines: Sequence[str], config_dir: str | None = None
 ) -> tuple[Config, list[str]]:

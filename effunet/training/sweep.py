@@ -159,6 +159,12 @@ def sweep(folder: Path, planned: Sequence[list[str]], launch: Callable[[], None]
     return max((outcome.exit_code for outcome in outcomes), default=0)
 
 
+def reports(folder: Path) -> list[Outcome]:
+    """What the jobs in a sweep's folder have said of themselves, in no order."""
+    files = folder.glob("job-*.json")
+    return [Outcome(**json.loads(file.read_text(encoding="utf-8"))) for file in files]
+
+
 def _read(folder: Path, planned: Sequence[list[str]], ended: str) -> list[Outcome]:
     """Every job by its number; one that is not done has been `ended`, or was never started."""
     dead = {"killed": ResourceError.exit_code}.get(ended, 0)
@@ -166,8 +172,7 @@ def _read(folder: Path, planned: Sequence[list[str]], ended: str) -> list[Outcom
         number: Outcome(number, overrides, "not started", exit_code=dead)
         for number, overrides in enumerate(planned)
     }
-    for file in folder.glob("job-*.json"):
-        outcome = Outcome(**json.loads(file.read_text(encoding="utf-8")))
+    for outcome in reports(folder):
         if outcome.state == "running":
             outcome = replace(outcome, state=ended, exit_code=dead)
             outcome.write(folder)

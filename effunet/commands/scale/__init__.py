@@ -83,7 +83,22 @@ def add_parser(commands: Commands) -> None:
         help="ImageNet accuracy against size, B0 to B7 and GPipe, from the published numbers",
     )
     chart.add_argument("--out", type=Path, default=Path("imagenet.png"), metavar="FILE")
-    for parser in (table, plan, chart):
+    search = whats.add_parser(
+        "search",
+        help="the law's constants for a dataset: its candidates trained briefly, and compared",
+        description="A grid of alpha, beta, gamma within a budget, each candidate trained briefly "
+        "at its own resolution with several seeds; the best with its uncertainty; then phi raised. "
+        "The same command again goes on with a search that was stopped.",
+        epilog="docs/config.md explains every key; hydra/launcher=joblib trains side by side.",
+    )
+    search.add_argument(
+        "words",
+        nargs="*",
+        metavar="key=value",
+        help="search.budget=2.0 and the other keys of search; and what python train.py takes, such "
+        "as dataset=NAME max_steps=300 dataset.crop=[96,96]",
+    )
+    for parser in (table, plan, chart, search):
         add_debug(parser)
 
 

@@ -7,6 +7,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, get_type_hints
 
 from effunet.training.config.schema import Config
+from effunet.training.config.search import Search
 
 
 def _type_name(hint: Any) -> str:
@@ -29,10 +30,12 @@ def document() -> str:
         "Type a key as `key=value` behind `python train.py`; a group such as `optim` is a file of",
         "`conf/`, and its keys are `optim.lr=...`. The default shown is the schema's; the files of",
         "`conf/` may set another, `python train.py --cfg job` prints what holds.",
+        "Those of `search` belong to `effunet scale search`, which takes the others, too.",
     ]
     hints = get_type_hints(Config)
     parts: list[tuple[str, type]] = [("", Config)]
     parts += [(n.name, hints[n.name]) for n in fields(Config) if is_dataclass(hints[n.name])]
+    parts.append(("search", Search))
     for name, part in parts:
         lines += ["", f"## {name or 'Top level'}", "", (part.__doc__ or "").strip(), ""]
         lines += ["| key | type | default | meaning | limits |", "|---|---|---|---|---|"]

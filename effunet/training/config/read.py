@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
-from typing import Any, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
@@ -16,6 +16,8 @@ from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 from effunet.errors import UsageError
 from effunet.training.config.rules import check_together
 from effunet.training.config.schema import Config
+
+T = TypeVar("T")
 
 
 def known_keys(schema: type = Config, prefix: str = "") -> Iterator[str]:
@@ -47,23 +49,39 @@ def to_config(values: DictConfig | Mapping[str, Any], where: str = "the config")
     Raises:
         UsageError: an unknown key, a value of the wrong type, or one out of its limits.
     """
+    config = read(Config, values, where)
+    check_together(config, where)
+    return config
+
+
+def read(schema: type[T], values: DictConfig | Mapping[str, Any], where: str, group: str = "") -> T:
+    """Merge plain values into a schema and check each key's own limits.
+
+    Args:
+        schema: a dataclass whose fields are of config.key.
+        values: nested keys; what is absent keeps its default.
+        where: what to name in an error.
+        group: what users type before its keys, such as `search.`.
+
+    Raises:
+        UsageError: an unknown key, a value of the wrong type, or one out of its limits.
+    """
     try:
-        merged = OmegaConf.merge(OmegaConf.structured(Config), values)
+        merged = OmegaConf.merge(OmegaConf.structured(schema), values)
         OmegaConf.resolve(merged)
-        config = OmegaConf.to_object(merged)
+        found = OmegaConf.to_object(merged)
     except ConfigKeyError as error:
-        name = str(error.full_key or error.key)
+        name = group + str(error.full_key or error.key)
         raise UsageError(
-            f"{where}: unknown key {name}: {nearest(name, list(known_keys()))}"
+            f"{where}: unknown key {name}: {nearest(name, list(known_keys(schema, group)))}"
         ) from error
     except (OmegaConfBaseException, ValueError, TypeError) as error:
         first = str(error).splitlines()[0]
         name = getattr(error, "full_key", None)
-        raise UsageError(f"{where}: {name + ': ' if name else ''}{first}") from error
-    assert isinstance(config, Config)
-    _check_limits(config, where)
-    check_together(config, where)
-    return config
+        raise UsageError(f"{where}: {f'{group}{name}: ' if name else ''}{first}") from error
+    assert isinstance(found, schema)
+    _check_limits(found, where, group)
+    return found
 
 
 def to_plain(config: Config) -> dict[str, Any]:
