@@ -93,11 +93,13 @@ def grid(budget: float, tolerance: float, step: float) -> list[Law]:
 def distinct(laws: Sequence[Law], base: Size, budget: float) -> list[Law]:
     """One law for each network and crop: rounding makes one training of many.
 
-    The one whose growth is nearest to the budget stands for the others, at phi 1.
+    At phi 1 the one whose growth is nearest to the budget stands for the others. None stands for
+    what rounds to the network and crop at phi 0: it would not grow at all.
     """
     found: dict[object, Law] = {}
     for law in sorted(laws, key=lambda law: abs(law.growth - budget)):
         found.setdefault(law.trial(1, base).what, law)
+    found.pop(Law().trial(0, base).what, None)
     return sorted(found.values(), key=lambda law: (law.alpha, law.beta, law.gamma))
 
 

@@ -58,7 +58,7 @@ def run(arguments: Namespace) -> int:
     trainings.keep(words)
     print(
         f"search    {trainings.folder}: {len(found)} laws of growth {search.budget:g} +-"
-        f" {search.tolerance:g}, {len(laws)} of them different once rounded, {len(chosen)} trained with"
+        f" {search.tolerance:g}, {len(laws)} different once rounded, {len(chosen)} trained with"
         f" {len(search.seeds)} seed{'s' * (len(search.seeds) > 1)}, and the network that they scale"
     )
     zero, *first = trainings.train(_named(base.crop, chosen))
