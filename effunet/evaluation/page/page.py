@@ -56,7 +56,7 @@ def page(facts: dict[str, Any], sections: Sequence[Section]) -> str:
     ]
     top = summary.headline(facts) + summary.findings(facts)
     title = f"{facts['dataset']} {facts['split']}: evaluation"
-    return _document(title, top, blocks)
+    return document(title, top, blocks)
 
 
 def comparison(facts: dict[str, Any]) -> str:
@@ -80,10 +80,17 @@ def comparison(facts: dict[str, Any]) -> str:
     ]
     first = facts["models"][0]
     title = f"{first['dataset']} {first['split']}: comparison of {len(facts['models'])} models"
-    return _document(title, compare.headline(facts), blocks)
+    return document(title, compare.headline(facts), blocks)
 
 
-def _document(title: str, top: str, blocks: Sequence[Block]) -> str:
+def document(title: str, top: str, blocks: Sequence[Block]) -> str:
+    """A whole HTML document: what stands on top, and the blocks with links to them.
+
+    Args:
+        title: plain text.
+        top: markup.
+        blocks: those that are empty are left out.
+    """
     style, script = (_file(name) for name in ("style.css", "sort.js"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = (
