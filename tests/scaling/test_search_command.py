@@ -125,6 +125,16 @@ def test_the_same_command_again_trains_nothing_and_finds_the_same(
     assert result("whole") == before
 
 
+def test_more_seeds_add_their_trainings_and_leave_the_others(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = result("wide")["groups"]["step one: phi 1"]
+    words = ("search.name=wide", "search.phis=[]", "search.seeds=[0,3]")
+    assert search(*words) == 0
+    for old, new in zip(before, result("wide")["groups"]["step one: phi 1"], strict=True):
+        assert [*new["runs"].items()][0] == [*old["runs"].items()][0] and len(new["runs"]) == 2
+
+
 def test_a_search_that_is_stopped_goes_on_and_ends_as_one_that_was_not(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -156,8 +166,7 @@ def test_a_candidate_that_fails_is_said_and_left_out(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["search.name=whole", "search.seeds=[0]"], "holds another search (seeds [0, 1] -> [0]"),
-        (["search.name=whole", "max_steps=2"], "max_steps=2"),
+        (["search.name=whole", "max_steps=2"], "of other words (max_steps=2): give the same"),
         (["search.budgt=2"], "unknown key search.budgt: did you mean search.budget?"),
         (["search.budget=1"], "search.budget must be more than 1.0, got 1.0"),
         (["search.budget=two"], "search.budget: "),

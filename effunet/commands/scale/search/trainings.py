@@ -7,9 +7,8 @@ import re
 import sys
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -53,29 +52,26 @@ class Trainings:
         return cls(base, search, RUNS / name)
 
     def keep(self, words: Sequence[str]) -> None:
-        """Write down what is searched, or see that it is what was begun in the folder.
+        """Write down what is trained, or see that it is what was begun in the folder.
+
+        Other keys of `search` are no other search: more seeds, candidates or phis add trainings.
 
         Raises:
-            UsageError: the folder holds another search, or something else.
+            UsageError: the folder holds trainings of other words, or something else.
         """
-        ours = sorted(word for word in words if word not in self.base.hydra)
-        asked: dict[str, Any] = {**asdict(self.search), "words": ours}
+        asked = sorted(word for word in words if word not in self.base.hydra)
         file = self.folder / SETTINGS
         if not file.exists():
             if any(self.folder.iterdir()):
                 raise UsageError(f"{self.folder} holds something else: choose another search.name")
-            artifact.write(file, (json.dumps(asked, indent=1) + "\n").encode())
+            artifact.write(file, (json.dumps({"words": asked}, indent=1) + "\n").encode())
             return
-        kept = json.loads(file.read_text(encoding="utf-8"))
-        changed = [
-            f"{key} {kept.get(key)} -> {value}"
-            for key, value in asked.items()
-            if kept.get(key) != value
-        ]
-        if changed:
+        kept: list[str] = json.loads(file.read_text(encoding="utf-8"))["words"]
+        if kept != asked:
+            changed = " ".join(sorted({*kept} ^ {*asked}))
             raise UsageError(
-                f"{self.folder} holds another search ({'; '.join(changed)}): give the same words to"
-                " go on with it, or choose another search.name"
+                f"{self.folder} holds trainings of other words ({changed}): give the same to go on,"
+                " or choose another search.name"
             )
 
     def train(self, named: Sequence[tuple[str, Trial]]) -> list[Line]:
