@@ -4,8 +4,16 @@ image, class, pixels --> score --> gradient at one feature (places, record) --> 
                                                                      --> measures
 """
 
+from effunet.explain.classifier import class_activation_map, gradient_map
 from effunet.explain.explanation import Explainer, Explanation
 from effunet.explain.methods import METHODS
 from effunet.explain.places import places
 
-__all__ = ["METHODS", "Explainer", "Explanation", "places"]
+__all__ = [
+    "METHODS",
+    "Explainer",
+    "Explanation",
+    "class_activation_map",
+    "gradient_map",
+    "places",
+]

@@ -132,7 +132,8 @@ def test_more_seeds_add_their_trainings_and_leave_the_others(
     words = ("search.name=wide", "search.phis=[]", "search.seeds=[0,3]")
     assert search(*words) == 0
     for old, new in zip(before, result("wide")["groups"]["step one: phi 1"], strict=True):
-        assert [*new["runs"].items()][0] == [*old["runs"].items()][0] and len(new["runs"]) == 2
+        assert len(old["runs"]) == 1 and len(new["runs"]) == 2
+        assert new["runs"] | old["runs"] == new["runs"]
 
 
 def test_a_search_that_is_stopped_goes_on_and_ends_as_one_that_was_not(
