@@ -109,19 +109,21 @@ def spread(laws: Sequence[Law], count: int) -> list[Law]:
     The most even one first, then always the one that is farthest from those that are chosen; where
     several are, the first of the list.
     """
-    left = list(laws)
-    chosen: list[Law] = []
-
-    def distance(law: Law) -> float:
-        if not chosen:
-            return -math.dist(law.shares, (1 / 3, 1 / 3, 1 / 3))
-        return min(math.dist(law.shares, other.shares) for other in chosen)
-
-    while left and len(chosen) < count:
+    shares = [law.shares for law in laws]
+    nearest = [math.inf] * len(laws)  # distance of each to those that are chosen
+    first = min(range(len(laws)), key=lambda n: math.dist(shares[n], (1 / 3, 1 / 3, 1 / 3)))
+    chosen = [first]
+    while len(chosen) < min(count, len(laws)):
+        last = shares[chosen[-1]]
         # Rounded: what differs by the arithmetic alone is equally far.
-        chosen.append(max(left, key=lambda law: round(distance(law), 9)))
-        left.remove(chosen[-1])
-    return sorted(chosen, key=laws.index)
+        nearest = [
+            min(old, round(math.dist(own, last), 9))
+            for old, own in zip(nearest, shares, strict=True)
+        ]
+        chosen.append(
+            max((n for n in range(len(laws)) if n not in chosen), key=nearest.__getitem__)
+        )
+    return [laws[n] for n in sorted(chosen)]
 
 
 def others(budget: float) -> Iterator[tuple[str, Law]]:

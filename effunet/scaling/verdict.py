@@ -9,9 +9,17 @@ order is over new seeds, on these images and at this length of training.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from statistics import fmean
 
 LEVEL = 0.95
+
+
+@cache
+def _studentized_range(means: int, freedom: int) -> float:
+    from scipy.stats import studentized_range
+
+    return float(studentized_range.ppf(LEVEL, means, freedom))
 
 
 @dataclass(frozen=True)
@@ -47,14 +55,13 @@ def verdict(scores: Sequence[Sequence[float]]) -> Verdict:
     freedom = sum(len(found) - 1 for found in scores)
     if freedom == 0:
         return Verdict(best, tuple(others), None, 0, (math.inf,) * len(scores))
-    from scipy.stats import studentized_range, t
+    from scipy.stats import t
 
     squares = sum(
         (score - mean) ** 2 for found, mean in zip(scores, means, strict=True) for score in found
     )
     deviation = math.sqrt(squares / freedom)
-    range_ = float(studentized_range.ppf(LEVEL, len(scores), freedom))
-    least = range_ * deviation / math.sqrt(2)
+    least = _studentized_range(len(scores), freedom) * deviation / math.sqrt(2)
     untold = tuple(
         place
         for place in others

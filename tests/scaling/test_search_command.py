@@ -143,6 +143,7 @@ def test_a_search_that_is_stopped_goes_on_and_ends_as_one_that_was_not(
     with monkeypatch.context() as patch:
         stop_at(patch, "on_train_start", 3, KeyboardInterrupt)
         assert search(*words) == 130
+    assert "the same command goes on with runs/cut" in capsys.readouterr().err
     done = [*Path("runs").glob("cut-*/metrics.json")]
     assert len(done) == 2 and not Path("runs/cut/search-result.json").exists()
     begun = {path.parent: path.stat().st_mtime_ns for path in done}

@@ -73,7 +73,7 @@ def add_parser(commands: Commands) -> None:
         type=whole(100_000),
         default=12,
         metavar="N",
-        help="with --data: so many images, spread evenly over the split; default: 12",
+        help="so many images at most, spread evenly over folder or split; default: 12",
     )
     explain.add_argument(
         "--measure",

@@ -1,5 +1,6 @@
 """The images that a command explains: files and folders, or a dataset's, with their truth."""
 
+import sys
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -39,7 +40,9 @@ class Input:
 
 
 def inputs_of(arguments: Namespace, out: Path) -> list[Input]:
-    """Name them; with --data those of the split, in the folders and files that are named if any.
+    """Name --limit of them, and say so where there are more.
+
+    With --data those of the split, in the folders and files that are named if any.
 
     Raises:
         DataError: there is none.
@@ -48,7 +51,9 @@ def inputs_of(arguments: Namespace, out: Path) -> list[Input]:
     if arguments.data is None:
         if not arguments.images:
             raise UsageError("name images or folders, or a dataset by --data NAME")
-        return [Input(str(name), path) for path, name in found_images(arguments.images, out)]
+        files = found_images(arguments.images, out)
+        chosen = spread_evenly([*range(len(files))], arguments.limit)
+        return [Input(str(files[place][1]), files[place][0]) for place in chosen]
     dataset = dataset_of(arguments)
     places = [*_inside(dataset, arguments.images)] if arguments.images else [*range(len(dataset))]
     if not places:
@@ -76,8 +81,10 @@ def dataset_of(arguments: Namespace) -> "Dataset":
 
 
 def spread_evenly(places: Sequence[int], count: int) -> list[int]:
-    """At most `count` of them, evenly spread."""
+    """At most `count` of them, evenly spread; how many is said where some are left out."""
     number = min(count, len(places))
+    if number < len(places):
+        print(f"effunet: {number} of {len(places)} images: --limit N takes more", file=sys.stderr)
     return [places[(2 * one + 1) * len(places) // (2 * number)] for one in range(number)]
 
 

@@ -132,8 +132,12 @@ class Trainings:
         place = self.folder.absolute() / f"sweep-{max(numbers, default=0) + 1}"
         arguments = ["-m", "--config-dir", str(self.folder.absolute()), *words, *self.base.hydra]
         arguments.append(f"hydra.sweep.dir='{place}'")
-        with _started_with(["train", *arguments]):
-            self.exit_code = max(self.exit_code, launch.main(arguments))
+        try:
+            with _started_with(["train", *arguments]):
+                self.exit_code = max(self.exit_code, launch.main(arguments))
+        except (KeyboardInterrupt, SystemExit):
+            print(f"effunet: the same command goes on with {self.folder}", file=sys.stderr)
+            raise
 
 
 @contextmanager
