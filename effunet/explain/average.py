@@ -124,15 +124,16 @@ def _cases(
 
 
 def _measure(row: Row, explainer: Explainer, unlearnt: Explainer, case: Case) -> None:
-    def map_of(image: UInt8[ndarray, "H W C"]) -> Float32[ndarray, "H W"]:
-        return explainer(image, case.index, case.pixels).map
+    # Compared at the feature's own places: what lies between them is interpolated.
+    def coarse_of(image: UInt8[ndarray, "H W C"]) -> Float32[ndarray, "h w"]:
+        return explainer(image, case.index, case.pixels).coarse
 
-    heat = map_of(case.image)
-    row.empty += not heat.any()
+    found = explainer(case.image, case.index, case.pixels)
+    row.empty += found.empty
     row.add(
-        **_curves(explainer.segmenter, case, heat),
-        randomised=alike(heat, unlearnt(case.image, case.index, case.pixels).map),
-        noise=stability(map_of, case.image, heat),
+        **_curves(explainer.segmenter, case, found.map),
+        randomised=alike(found.coarse, unlearnt(case.image, case.index, case.pixels).coarse),
+        noise=stability(coarse_of, case.image, found.coarse),
     )
 
 

@@ -25,7 +25,10 @@ BATCH = 4
 """Images that go through the network at once; more take more memory and give the same numbers."""
 
 Map = Float[ndarray, "H W"]
-MapOf = Callable[[UInt8[ndarray, "H W C"]], Map]
+Coarse = Float[ndarray, "h w"]
+"""A map at the places of its feature, or at those of the image."""
+
+MapOf = Callable[[UInt8[ndarray, "H W C"]], Coarse]
 
 
 def curves(
@@ -82,7 +85,7 @@ def hits(heat: Map, truth: Bool[ndarray, "H W"]) -> bool:
     return bool(truth.reshape(-1)[places[len(places) // 2]])
 
 
-def alike(one: Map, other: Map) -> float:
+def alike(one: Coarse, other: Coarse) -> float:
     """Spearman's rank correlation of two maps, -1..1; 0 where one of them is flat."""
     from scipy.stats import rankdata
 
@@ -109,7 +112,7 @@ def randomised(segmenter: Segmenter, seed: int = 0) -> Segmenter:
 
 
 def stability(
-    map_of: MapOf, image: UInt8[ndarray, "H W C"], heat: Map, draws: int = 2, noise: float = 5.0
+    map_of: MapOf, image: UInt8[ndarray, "H W C"], heat: Coarse, draws: int = 2, noise: float = 5.0
 ) -> float:
     """How alike maps of the image with small noise are to its own: the mean of `alike`.
 
