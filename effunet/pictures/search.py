@@ -30,15 +30,15 @@ def picture(result: Mapping[str, Any]) -> bytes:
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, panels, squeeze=False)[0]
     _candidates(axes[0], first)
-    axes[0].set(xlabel=score, title="step one, phi 1 (x: multiply-adds, times the baseline's)")
+    axes[0].set(xlabel=score, title="step one: candidates at phi 1")
     if ways:
         _ways(axes[1], dict(ways))
         axes[1].set(xlabel="M multiply-adds of a training crop", ylabel=score)
         axes[1].set_title("ways to grow")
     seeds = len(result["seeds"])
     figure.supxlabel(
-        f"{result['length']} of {result['batch_size']} crops each; small dots: {seeds} seed"
-        f"{'s' * (seeds > 1)}; bars: 95 % of the mean",
+        f"{result['length']} of {result['batch_size']} crops each; x: multiply-adds, times the "
+        f"baseline's; small dots: {seeds} seed{'s' * (seeds > 1)}; bars: 95 % of the mean",
         fontsize=8,
         color=GREY,
     )
@@ -68,7 +68,7 @@ def _candidates(axes: "Axes", lines: Sequence[Line]) -> None:
     axes.set_yticks(range(len(scored)), names, fontsize=8)
     if base["runs"]:
         axes.axvline(100 * base["miou"], color=GREY, linestyle="--", label="baseline, phi 0")
-        axes.legend(frameon=False, fontsize=8)
+        axes.legend(frameon=False, fontsize=8, loc="lower right")
     _tidy(axes)
 
 
@@ -90,7 +90,7 @@ def _ways(axes: "Axes", ways: Mapping[str, Sequence[Line]]) -> None:
 
 
 def _seeds(axes: "Axes", points: Sequence[tuple[float, float]], color: str) -> None:
-    axes.scatter(*zip(*points, strict=True), s=10, color=color, alpha=0.4, linewidths=0)
+    axes.scatter(*zip(*points, strict=True), s=26, color=color, alpha=0.45, linewidths=0)
 
 
 def _tidy(axes: "Axes") -> None:
