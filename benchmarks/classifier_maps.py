@@ -72,7 +72,10 @@ def main() -> None:
         numerics=pretrained.numerics_for(found, 3) if found else None,
     )  # fmt: skip
     if found is not None:
-        pretrained.load(network, found)
+        # Of the features alone: head and classifier are fresh, as the classes are others.
+        encoder = EfficientNet("b0", numerics=network.numerics)
+        pretrained.load(encoder, found)
+        network.load_state_dict(encoder.state_dict(), strict=False)
     images, masks = crops(train, arguments.scenes, 1)
     there = torch.from_numpy(presence(masks, places))
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=1e-2)
