@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from jaxtyping import UInt8
 from numpy import ndarray
 
-from effunet.commands.models import named
 from effunet.commands.outputs import found_images
 from effunet.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from effunet.data.dataset import Dataset
+    from effunet.segmenter import Segmenter
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,14 @@ class Input:
         return None if self.dataset is None else self.dataset.read_mask(self.index)
 
 
-def inputs_of(arguments: Namespace, out: Path) -> list[Input]:
+def inputs_of(arguments: Namespace, segmenter: "Segmenter", out: Path) -> list[Input]:
     """Name --limit of them, and say so where there are more.
 
     With --data those of the split, in the folders and files that are named if any.
 
     Raises:
         DataError: there is none.
+        ModelError: the dataset has other classes or channels.
         UsageError: neither images nor --data.
     """
     if arguments.data is None:
@@ -54,7 +55,12 @@ def inputs_of(arguments: Namespace, out: Path) -> list[Input]:
         files = found_images(arguments.images, out)
         chosen = spread_evenly([*range(len(files))], arguments.limit)
         return [Input(str(files[place][1]), files[place][0]) for place in chosen]
-    dataset = dataset_of(arguments)
+    from effunet.data.catalog import in_classes_of, open_dataset
+    from effunet.evaluation.evaluate import check_fit
+
+    dataset = open_dataset(arguments.data, arguments.split, arguments.root)
+    dataset = in_classes_of(arguments.data, dataset, segmenter.labels.names, arguments.root)
+    check_fit(segmenter, dataset)
     places = [*_inside(dataset, arguments.images)] if arguments.images else [*range(len(dataset))]
     if not places:
         named = ", ".join(map(str, arguments.images))
@@ -65,19 +71,6 @@ def inputs_of(arguments: Namespace, out: Path) -> list[Input]:
         Input(dataset[index].name, None, dataset, index)
         for index in spread_evenly(places, arguments.limit)
     ]
-
-
-def dataset_of(arguments: Namespace) -> "Dataset":
-    """The split of --data, in the classes of the model.
-
-    Raises:
-        DataError: it is not there, or has other classes.
-    """
-    from effunet.data.catalog import in_classes_of, open_dataset
-
-    dataset = open_dataset(arguments.data, arguments.split, arguments.root)
-    names = named(arguments.model).header.class_names
-    return in_classes_of(arguments.data, dataset, names, arguments.root)
 
 
 def spread_evenly(places: Sequence[int], count: int) -> list[int]:

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from effunet import artifact
 from effunet.commands.explain.asked import segmenter_of
-from effunet.commands.explain.inputs import dataset_of, inputs_of
+from effunet.commands.explain.inputs import inputs_of
 from effunet.commands.outputs import prepare_file
 from effunet.commands.terminal import console, progress, shown
 from effunet.errors import DataError, UsageError
@@ -37,14 +37,12 @@ def run(arguments: Namespace) -> int:
             said = "class" if word == "name" else word
             raise UsageError(f"--measure takes every class of whole images: leave out --{said}")
     segmenter = segmenter_of(arguments)
-    given = inputs_of(arguments, arguments.out or Path())
+    given = inputs_of(arguments, segmenter, Path())
     if arguments.out is not None:
         prepare_file(arguments.out)
-    from effunet.evaluation.evaluate import check_fit
     from effunet.explain import METHODS
     from effunet.explain.average import measured
 
-    check_fit(segmenter, dataset_of(arguments))
     samples = (one.dataset[one.index] for one in given if one.dataset is not None)
     with progress("measure") as tell:
         found = measured(

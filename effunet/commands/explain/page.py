@@ -33,7 +33,7 @@ def run(arguments: Namespace) -> int:
     if arguments.pixel is not None:
         raise UsageError("--pixel goes with one class of one image: --class NAME --out FILE.png")
     segmenter = segmenter_of(arguments)
-    given = inputs_of(arguments, arguments.out)
+    given = inputs_of(arguments, segmenter, arguments.out)
     prepare_folder(arguments.out)
     from effunet.evaluation.page.gallery import figure_markup
     from effunet.evaluation.page.markup import block
