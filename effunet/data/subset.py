@@ -11,6 +11,12 @@ from effunet.data.dataset import Dataset, Sample
 from effunet.labels import IGNORE, IndexMask
 
 
+def evenly(whole: int, count: int) -> list[int]:
+    """At most `count` of the indices below `whole`, evenly spread: the middles of equal parts."""
+    count = min(count, whole)
+    return [(2 * place + 1) * whole // (2 * count) for place in range(count)]
+
+
 class Wrapped(Dataset):
     """Samples of another dataset, `whole`, which says what is known of them."""
 

@@ -20,7 +20,6 @@ from effunet.segmenter import Segmenter
 LEAST = 0.01
 """Share of an image below which a class is left out: a curve needs pixels to tell anything."""
 
-MEASURES = ("deletion", "insertion", "pointing", "randomised", "noise")
 CONTROLS = ("by chance", "probability")
 """Maps to hold the others against: of random numbers, and the class's own probability."""
 

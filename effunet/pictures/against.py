@@ -1,9 +1,10 @@
 """Accuracy against cost: points with names, a front, and others in grey."""
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from effunet.pictures.figures import figure_png, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,19 +40,13 @@ def chart(panels: Sequence[Panel], accuracy: str, note: str = "") -> bytes:
         accuracy: what it is, with its unit.
         note: a line below, such as the sources of what is grey.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.4 * len(panels), 4.8), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(6.4 * len(panels), 4.8)
     for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         _draw(axes, panel)
         axes.set(xlabel=panel.cost, ylabel=accuracy)
     if note:
         figure.supxlabel(note, fontsize=8, color=OTHERS)
-    data = io.BytesIO()
-    figure.savefig(data, format="png", dpi=100, metadata={"Software": None})
-    return data.getvalue()
+    return figure_png(figure)
 
 
 def _draw(axes: "Axes", panel: Panel) -> None:

@@ -1,12 +1,12 @@
 """Losses, validation scores and learning rate of a training, drawn over its epochs."""
 
 import csv
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from effunet.artifact import write
+from effunet.pictures.figures import figure_png, new_figure
 
 
 def curves(rows: Sequence[Mapping[str, Any]] | Path, file: Path) -> None:
@@ -18,11 +18,6 @@ def curves(rows: Sequence[Mapping[str, Any]] | Path, file: Path) -> None:
             or absent is not drawn.
         file: where the PNG goes.
     """
-    # Imported here, for it takes long and only this drawing needs it. Figure and canvas by hand:
-    # pyplot would keep every figure and pick a backend for the whole process.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     if isinstance(rows, Path):
         with rows.open(newline="", encoding="utf-8") as stream:
             rows = list(csv.DictReader(stream))
@@ -31,8 +26,7 @@ def curves(rows: Sequence[Mapping[str, Any]] | Path, file: Path) -> None:
         "validation": ("miou", "image_miou", "boundary_iou"),
         "learning rate": ("lr",),
     }
-    figure = Figure(figsize=(12, 3.6), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(12, 3.6)
     for axes, (title, keys) in zip(figure.subplots(1, 3), panels.items(), strict=True):
         for key in keys:
             points = [
@@ -50,6 +44,4 @@ def curves(rows: Sequence[Mapping[str, Any]] | Path, file: Path) -> None:
             axes.set_ylim(0, 1)
         if len(axes.lines) > 1:
             axes.legend()
-    data = io.BytesIO()
-    figure.savefig(data, format="png", dpi=100, metadata={"Software": None})
-    write(file, data.getvalue())
+    write(file, figure_png(figure))

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, UInt8
 from numpy import ndarray
 from PIL import Image, ImageDraw, ImageFont
 
-from effunet.pictures.legends import INK, PAPER, QUIET
+from effunet.pictures.legends import INK, PAPER, QUIET, shortened
 from effunet.pictures.overlay import shown_image
 
 COLOURS = "inferno"
@@ -57,25 +57,23 @@ def heat_sheet(
     height, width = panels[0][1].shape[:2]
     scale = max(1.0, side / max(height, width))
     high, wide = round(height * scale), round(width * scale)
+    tall = max(high, 96)  # of the scale, whose numbers need room
     font, top = ImageFont.load_default(size=15), 28
     right = len(panels) * (wide + GAP) + GAP
-    sheet = Image.new("RGB", (right + BAR + TICKS + GAP, top + max(high, 96) + GAP), PAPER)
+    sheet = Image.new("RGB", (right + BAR + TICKS + GAP, top + tall + GAP), PAPER)
     draw = ImageDraw.Draw(sheet)
     for place, (title, picture) in enumerate(panels):
         left = GAP + place * (wide + GAP)
-        text = title
-        while text and draw.textlength(text, font) > wide:
-            text = text[:-1]
-        draw.text((left, 5), text, INK, font=font)
+        draw.text((left, 5), shortened(draw, title, font, wide), INK, font=font)
         shown = Image.fromarray(picture)
         if scale != 1:
             shown = shown.resize((wide, high), Image.Resampling.BICUBIC)
         sheet.paste(shown, (left, top))
-    bar = coloured(np.linspace(1, 0, max(high, 96), dtype=np.float32)[:, None].repeat(BAR, 1))
+    bar = coloured(np.linspace(1, 0, tall, dtype=np.float32)[:, None].repeat(BAR, 1))
     sheet.paste(Image.fromarray(bar), (right, top))
     small = ImageFont.load_default(size=12)
     for value in (1.0, 0.5, 0.0):
-        down = round((1 - value) * (max(high, 96) - 14))
+        down = round((1 - value) * (tall - 14))
         draw.text((right + BAR + 5, top + down), f"{value:g}", QUIET, small)
     return sheet
 

@@ -1,8 +1,9 @@
 """A search of the scaling law's constants as a picture: its candidates, and ways to grow."""
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+from effunet.pictures.figures import figure_png, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,16 +19,12 @@ def picture(result: Mapping[str, Any]) -> bytes:
     Left the candidates, the best one on top: the mean with its interval, and each seed as a small
     dot. Right, where phi was raised, mIoU against multiply-adds for each way to grow.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     groups: Mapping[str, Sequence[Line]] = result["groups"]
     (_, first), *ways = groups.items()
     score = f"mIoU on {result['dataset']} {result['split']}, %"
     panels = 2 if ways else 1
     height = max(4.0, 1.6 + 0.34 * len(first))
-    figure = Figure(figsize=(6.8 * panels, height), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(6.8 * panels, height)
     axes = figure.subplots(1, panels, squeeze=False)[0]
     _candidates(axes[0], first)
     axes[0].set(xlabel=score, title="step one: candidates at phi 1")
@@ -42,9 +39,7 @@ def picture(result: Mapping[str, Any]) -> bytes:
         fontsize=8,
         color=GREY,
     )
-    data = io.BytesIO()
-    figure.savefig(data, format="png", dpi=100, metadata={"Software": None})
-    return data.getvalue()
+    return figure_png(figure)
 
 
 def _candidates(axes: "Axes", lines: Sequence[Line]) -> None:

@@ -18,7 +18,7 @@ from effunet.data.loading.cache_folder import cached
 from effunet.data.loading.epochs import Epochs
 from effunet.data.loading.kept import whereabouts_of
 from effunet.data.loading.whereabouts import Progress, Whereabouts
-from effunet.data.subset import Subset
+from effunet.data.subset import Subset, evenly
 from effunet.errors import UsageError
 from effunet.model import pretrained
 from effunet.model.architectures import TWINS
@@ -60,7 +60,7 @@ def learnt(data: Data, train: Dataset) -> Dataset:
     count = max(1, round(whole * data.train_share))
     if count == whole:
         return train
-    return Subset(train, [(2 * place + 1) * whole // (2 * count) for place in range(count)])
+    return Subset(train, evenly(whole, count))
 
 
 def network_of(config: Config, classes: int, pixels: Pixels) -> Network:

@@ -1,5 +1,6 @@
 """`effunet explain`, as a user calls it."""
 
+import argparse
 import json
 import re
 from pathlib import Path
@@ -10,7 +11,9 @@ from dataset_trees import plain_folder
 from PIL import Image
 from tiny_segmenter import random_image, saved, tiny_segmenter
 
-from effunet.cli import main
+from effunet.cli import _parser, main
+from effunet.explain import METHODS
+from effunet.explain.explanation import DEFAULT_LAYER, DEFAULT_METHOD
 from effunet.pictures.heat import MARK, coloured, heat_overlay, heat_sheet
 
 
@@ -118,6 +121,7 @@ def test_the_measures_are_a_table_and_the_same_as_json(
         (["nowhere.png", "--out", "maps"], 3, "nowhere.png"),
         (["photo.png", "photo.png", "--class", "sky", "--out", "a.png"], 2, "name one image"),
         (["photo.png", "--measure"], 2, "--data NAME"),
+        (["photo.png", "--json", "--out", "maps"], 2, "--json goes with --measure"),
         (["photo.png", "--pixel", "1,1", "--out", "maps"], 2, "--pixel goes with one class"),
         (["photo.png", "--region", "1,1,0,4", "--out", "a.png"], 2, "left, top, width and height"),
     ],
@@ -157,6 +161,18 @@ def test_an_exported_file_is_refused_for_it_has_no_gradient(
     assert main(["export", "segmenter.safetensors", "--format", "onnx", "--out", "m.onnx"]) == 0
     assert main(["explain", "m.onnx", "photo.png", "--class", "sky", "--out", "a.png"]) == 2
     assert "no gradient flows" in capsys.readouterr().err
+
+
+def test_the_words_and_their_defaults_are_those_of_the_explainer() -> None:
+    words = _parser().parse_args(["explain", "model"])
+    assert (words.method, words.layer) == (DEFAULT_METHOD, DEFAULT_LAYER)
+    shown = next(a for a in subparser("explain")._actions if a.dest == "method").help or ""
+    assert all(name in shown for name in METHODS)
+
+
+def subparser(name: str) -> argparse.ArgumentParser:
+    (commands,) = (a for a in _parser()._actions if isinstance(a, argparse._SubParsersAction))
+    return commands.choices[name]
 
 
 def test_the_scale_grows_in_lightness_from_nothing_to_all() -> None:

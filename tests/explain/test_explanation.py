@@ -138,6 +138,7 @@ def test_nothing_before_the_feature_is_kept_for_the_way_back() -> None:
 
     with torch.autograd.graph.saved_tensors_hooks(kept, lambda tensor: tensor):
         Explainer(segmenter, "grad-cam", "decoder/4")(IMAGE, 1, everywhere())
+    assert sizes
     # Behind the last feature of the decoder there is no layer but the head.
     assert not [size for size in sizes if len(size) == 4 and size[1] > 8 and size[0] == 1]
 

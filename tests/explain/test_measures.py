@@ -89,8 +89,9 @@ def test_a_map_of_nothing_is_ranked_by_chance_and_not_from_the_top() -> None:
     image, square = scene()
     flat = np.zeros((HEIGHT, WIDTH), np.float32)
     deletion, _ = curves(bright(), image, flat, 1, square)
-    changes = np.diff(deletion)
-    assert abs(changes).max() < 3 * abs(changes).mean() + 0.05  # no step takes the square at once
+    changes = abs(np.diff(deletion))
+    # From the top the first two steps would miss the square, and four take it all.
+    assert changes.min() > changes.mean() / 3
 
 
 @pytest.mark.parametrize(("curve", "under"), [([1, 1, 1], 1.0), ([0, 1], 0.5), ([0, 0, 1], 0.25)])

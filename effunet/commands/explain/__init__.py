@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from effunet.commands.words import add_device, add_model, whole
+from effunet.errors import UsageError
 
 Commands = Any
 """What argparse calls _SubParsersAction, and does not name in public."""
@@ -15,15 +16,12 @@ Commands = Any
 
 def run(arguments: Namespace) -> int:
     """Do what the words ask for, and return the exit code."""
-    what = "measure" if arguments.measure else "one" if arguments.single else "page"
+    if arguments.json and not arguments.measure:
+        raise UsageError("--json goes with --measure: leave it out")
+    # A PNG is of one image and one class; a folder holds a page of many.
+    single = arguments.out is not None and arguments.out.suffix.lower() == ".png"
+    what = "measure" if arguments.measure else "one" if single else "page"
     return import_module(f"effunet.commands.explain.{what}").run(arguments)
-
-
-class _Out(argparse.Action):
-    def __call__(self, parser: Any, namespace: Namespace, values: Any, option: Any = None) -> None:
-        """A PNG is of one image and one class; a folder holds a page of many."""
-        namespace.out = values
-        namespace.single = values.suffix.lower() == ".png"
 
 
 def add_parser(commands: Commands) -> None:
@@ -82,21 +80,20 @@ def add_parser(commands: Commands) -> None:
         "methods, at each --layer of a list a,b,c",
     )
     explain.add_argument(
-        "--out", type=Path, action=_Out, metavar="FILE_OR_DIR", help="a .png, or a folder"
+        "--out", type=Path, metavar="FILE_OR_DIR", help="a .png, or a folder; of --measure JSON"
     )
     explain.add_argument("--json", action="store_true", help="with --measure: JSON alone")
     add_device(explain)
-    explain.set_defaults(single=False)
 
 
 def region(text: str) -> tuple[int, int, int, int]:
     """The word after --region: left, top, width, height; raises ArgumentTypeError, one line."""
     found = re.fullmatch(r"([0-9]{1,6}),([0-9]{1,6}),([0-9]{1,6}),([0-9]{1,6})", text)
-    if found is None or "0" in {str(int(found[3])), str(int(found[4]))}:
+    x, y, width, height = map(int, found.groups()) if found else (0, 0, 0, 0)
+    if not width or not height:
         raise argparse.ArgumentTypeError(
             f"left, top, width and height in pixels, like 20,40,100,80, got {text!r}"
         )
-    x, y, width, height = map(int, found.groups())
     return x, y, width, height
 
 

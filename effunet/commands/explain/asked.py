@@ -103,22 +103,20 @@ def every_class(
     mask: UInt8[ndarray, "H W"],
     truth: UInt8[ndarray, "H W"] | None,
     only: int | None = None,
-    least: float = LEAST,
 ) -> list[Asked]:
-    """The classes that are there, in prediction or truth, the largest first.
+    """The classes that have LEAST of prediction or truth, the largest first.
 
     Args:
         classes: how many there are.
         mask: predicted.
         truth: class indices, 255 where unknown; None: not known.
         only: of this class alone.
-        least: share of the image that a class has at least.
     """
     found: list[Asked] = []
     for index in range(classes) if only is None else [only]:
         predicted = mask == index
-        if predicted.mean() >= least:
+        if predicted.mean() >= LEAST:
             found.append(Asked(index, predicted))
-        elif truth is not None and (true := truth == index).mean() >= least:
+        elif truth is not None and (true := truth == index).mean() >= LEAST:
             found.append(Asked(index, true, missed=True))
     return sorted(found, key=lambda one: -int(one.pixels.sum()))

@@ -53,7 +53,7 @@ def inputs_of(arguments: Namespace, segmenter: "Segmenter", out: Path) -> list[I
         if not arguments.images:
             raise UsageError("name images or folders, or a dataset by --data NAME")
         files = found_images(arguments.images, out)
-        chosen = spread_evenly([*range(len(files))], arguments.limit)
+        chosen = _spread([*range(len(files))], arguments.limit)
         return [Input(str(files[place][1]), files[place][0]) for place in chosen]
     from effunet.data.catalog import in_classes_of, open_dataset
     from effunet.evaluation.evaluate import check_fit
@@ -69,16 +69,17 @@ def inputs_of(arguments: Namespace, segmenter: "Segmenter", out: Path) -> list[I
         )
     return [
         Input(dataset[index].name, None, dataset, index)
-        for index in spread_evenly(places, arguments.limit)
+        for index in _spread(places, arguments.limit)
     ]
 
 
-def spread_evenly(places: Sequence[int], count: int) -> list[int]:
+def _spread(places: Sequence[int], count: int) -> list[int]:
     """At most `count` of them, evenly spread; how many is said where some are left out."""
-    number = min(count, len(places))
-    if number < len(places):
-        print(f"effunet: {number} of {len(places)} images: --limit N takes more", file=sys.stderr)
-    return [places[(2 * one + 1) * len(places) // (2 * number)] for one in range(number)]
+    from effunet.data.subset import evenly
+
+    if count < len(places):
+        print(f"effunet: {count} of {len(places)} images: --limit N takes more", file=sys.stderr)
+    return [places[one] for one in evenly(len(places), count)]
 
 
 def _inside(dataset: "Dataset", given: Sequence[Path]) -> Iterator[int]:

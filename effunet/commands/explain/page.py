@@ -36,7 +36,7 @@ def run(arguments: Namespace) -> int:
     given = inputs_of(arguments, segmenter, arguments.out)
     prepare_folder(arguments.out)
     from effunet.evaluation.page.gallery import figure_markup
-    from effunet.evaluation.page.markup import block
+    from effunet.evaluation.page.markup import block, text
     from effunet.evaluation.page.page import document
     from effunet.explain import Explainer
 
@@ -63,8 +63,8 @@ def run(arguments: Namespace) -> int:
         f"in brightness. Classes below {100 * LEAST:g} % of an image are left out."
     )
     blocks = [block("maps", "Maps", _scale(), *figures, lead=lead)]
-    text = document(title, f"<h1>{_text(title)}</h1>", blocks)
-    artifact.write(arguments.out / PAGE, text.encode())
+    page = document(title, f"<h1>{text(title)}</h1>", blocks)
+    artifact.write(arguments.out / PAGE, page.encode())
     console().print(
         f"{maps} maps of {len(figures)} images -> {shown(arguments.out / PAGE)}, "
         f"{arguments.method} at {arguments.layer}"
@@ -137,9 +137,3 @@ def _scale() -> str:
         f'<div class="legends"><p class="legend-line"><b>map</b> 0 {ramp} 1, '
         "its largest value</p></div>"
     )
-
-
-def _text(value: str) -> str:
-    from effunet.evaluation.page.markup import text
-
-    return text(value)
