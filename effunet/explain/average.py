@@ -13,8 +13,16 @@ import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 from numpy import ndarray
 
-from effunet.explain.explanation import Explainer
-from effunet.explain.measures import alike, area, curves, hits, randomised, stability
+from effunet.explain.explanation import Explainer, Explanation
+from effunet.explain.measures import (
+    alike,
+    area,
+    curves,
+    hits,
+    noisy,
+    randomised,
+    stability,
+)
 from effunet.segmenter import Segmenter
 
 LEAST = 0.01
@@ -85,20 +93,22 @@ def measured(
         UsageError: an unknown method or layer.
     """
     unlearnt = randomised(segmenter)
-    makers = {
-        (method, layer): (Explainer(segmenter, method, layer), Explainer(unlearnt, method, layer))
-        for layer in layers
-        for method in methods
-    }
-    rows = {key: Row(*key) for key in makers}
+    explainers = [
+        (Explainer(segmenter, layer=layer), Explainer(unlearnt, layer=layer)) for layer in layers
+    ]
+    rows = {(method, layer): Row(method, layer) for layer in layers for method in methods}
     controls = [Row(name, "") for name in CONTROLS]
     images, shares = 0, list[float]()
     for image, truth in samples:
         images += 1
-        for case in _cases(segmenter, image, truth):
+        cases = _cases(segmenter, image, truth)
+        if cases:
+            for explainer, other in explainers:
+                for case, found in zip(cases, _maps(explainer, other, cases, methods), strict=True):
+                    for method, maps in found.items():
+                        _measure(rows[method, explainer.layer], segmenter, case, *maps)
+        for case in cases:
             shares.append(float(case.truth.mean()))
-            for key, (explainer, other) in makers.items():
-                _measure(rows[key], explainer, other, case)
             chance = np.random.default_rng(len(shares)).random(image.shape[:2], np.float32)
             for row, heat in zip(controls, (chance, case.probability), strict=True):
                 row.add(**_curves(segmenter, case, heat))
@@ -122,17 +132,41 @@ def _cases(
     return found
 
 
-def _measure(row: Row, explainer: Explainer, unlearnt: Explainer, case: Case) -> None:
-    # Compared at the feature's own places: what lies between them is interpolated.
-    def coarse_of(image: UInt8[ndarray, "H W C"]) -> Float32[ndarray, "h w"]:
-        return explainer(image, case.index, case.pixels).coarse
+Maps = tuple[Explanation, Explanation, list[Explanation]]
+"""Of one class by one method: the image's, that of shuffled weights, those of images with noise."""
 
-    found = explainer(case.image, case.index, case.pixels)
-    row.empty += found.empty
+
+def _maps(
+    explainer: Explainer, unlearnt: Explainer, cases: Sequence[Case], methods: Sequence[str]
+) -> list[dict[str, Maps]]:
+    """For each case its maps by each method, all from four forward passes."""
+    image = cases[0].image
+    asked = [(case.index, case.pixels) for case in cases]
+    own, other = (one.by_each(image, asked, methods) for one in (explainer, unlearnt))
+    near = [explainer.by_each(one, asked, methods) for one in noisy(image)]
+    return [
+        {
+            method: (own[place][method], other[place][method], [one[place][method] for one in near])
+            for method in methods
+        }
+        for place in range(len(cases))
+    ]
+
+
+def _measure(
+    row: Row,
+    segmenter: Segmenter,
+    case: Case,
+    own: Explanation,
+    unlearnt: Explanation,
+    near: Sequence[Explanation],
+) -> None:
+    row.empty += own.empty
+    # Compared at the feature's own places: what lies between them is interpolated.
     row.add(
-        **_curves(explainer.segmenter, case, found.map),
-        randomised=alike(found.coarse, unlearnt(case.image, case.index, case.pixels).coarse),
-        noise=stability(coarse_of, case.image, found.coarse),
+        **_curves(segmenter, case, own.map),
+        randomised=alike(own.coarse, unlearnt.coarse),
+        noise=stability(own.coarse, [one.coarse for one in near]),
     )
 
 

@@ -20,6 +20,9 @@ from effunet.segmenter import Segmenter
 
 DEFAULT_METHOD, DEFAULT_LAYER = "hires-cam", "encoder/32"
 
+Asked = tuple[int, Bool[ndarray, "H W"]]
+"""A class's index, and the pixels over which its logits are averaged."""
+
 
 @dataclass(frozen=True)
 class Explanation:
@@ -67,8 +70,7 @@ class Explainer:
         Raises:
             UsageError: an unknown method or feature.
         """
-        if method not in METHODS:
-            raise UsageError(f"--method {method}: there are {', '.join(METHODS)}")
+        _check(method)
         self.segmenter, self.method, self.layer = segmenter, method, layer
         self._place = place(segmenter.network, layer)
 
@@ -81,7 +83,7 @@ class Explainer:
     def each(
         self,
         image: UInt8[ndarray, "H W C"],
-        asked: Sequence[tuple[int, Bool[ndarray, "H W"]]],
+        asked: Sequence[Asked],
     ) -> list[Explanation]:
         """Explain several scores of one image by one forward pass and a backward pass each.
 
@@ -92,6 +94,22 @@ class Explainer:
         Raises:
             ValueError: a class that is not there, or no pixel.
         """
+        return [found[self.method] for found in self.by_each(image, asked, [self.method])]
+
+    def by_each(
+        self,
+        image: UInt8[ndarray, "H W C"],
+        asked: Sequence[Asked],
+        methods: Sequence[str],
+    ) -> list[dict[str, Explanation]]:
+        """The same by several methods: all are formulas over one feature and its gradient.
+
+        Raises:
+            UsageError: an unknown method.
+            ValueError: as in `each`.
+        """
+        for method in methods:
+            _check(method)
         classes = len(self.segmenter.labels)
         for index, pixels in asked:
             if not 0 <= index < classes or pixels.shape != image.shape[:2] or not pixels.any():
@@ -100,26 +118,28 @@ class Explainer:
                     f" got {index} and {int(pixels.sum())} pixels of {pixels.shape}"
                 )
         gradients, feature, padded = self._gradients(image, asked)
-        found: list[Explanation] = []
-        for (index, pixels), gradient in zip(asked, gradients, strict=True):
-            coarse = METHODS[self.method](feature, gradient)
+
+        def explained(one: Asked, gradient: Float[Tensor, "D h w"], method: str) -> Explanation:
+            coarse = METHODS[method](feature, gradient)
             whole = enlarged(coarse, padded, *image.shape[:2])
-            found.append(
-                Explanation(
-                    image,
-                    index,
-                    self.segmenter.labels,
-                    pixels,
-                    coarse.cpu().numpy(),
-                    (whole / whole.max().clamp(min=1e-30)).cpu().numpy(),
-                    self.method,
-                    self.layer,
-                )
+            return Explanation(
+                image,
+                one[0],
+                self.segmenter.labels,
+                one[1],
+                coarse.cpu().numpy(),
+                (whole / whole.max().clamp(min=1e-30)).cpu().numpy(),
+                method,
+                self.layer,
             )
-        return found
+
+        return [
+            {method: explained(one, gradient, method) for method in methods}
+            for one, gradient in zip(asked, gradients, strict=True)
+        ]
 
     def _gradients(
-        self, image: UInt8[ndarray, "H W C"], asked: Sequence[tuple[int, Bool[ndarray, "H W"]]]
+        self, image: UInt8[ndarray, "H W C"], asked: Sequence[Asked]
     ) -> tuple[list[Float[Tensor, "D h w"]], Float[Tensor, "D h w"], tuple[int, int]]:
         network = self.segmenter.network.eval()
         batch = torch.from_numpy(np.array(image, order="C")).to(self.segmenter.device)
@@ -152,6 +172,11 @@ class Explainer:
                 weight.requires_grad_(before)
         height, width = network.normalise(batch).shape[-2:]
         return gradients, feature.detach()[0], (height, width)
+
+
+def _check(method: str) -> None:
+    if method not in METHODS:
+        raise UsageError(f"--method {method}: there are {', '.join(METHODS)}")
 
 
 def enlarged(

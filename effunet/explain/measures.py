@@ -4,7 +4,7 @@ deletion, insertion: Petsiuk et al. 2018 (arXiv 1806.07421); pointing game: Zhan
 1608.00507); sanity check by randomised weights: Adebayo et al. 2018 (arXiv 1810.03292).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
 
 import numpy as np
@@ -27,8 +27,6 @@ BATCH = 4
 Map = Float[ndarray, "H W"]
 Coarse = Float[ndarray, "h w"]
 """A map at the places of its feature, or at those of the image."""
-
-MapOf = Callable[[UInt8[ndarray, "H W C"]], Coarse]
 
 
 def curves(
@@ -111,24 +109,26 @@ def randomised(segmenter: Segmenter, seed: int = 0) -> Segmenter:
     return Segmenter(network, segmenter.labels, segmenter.metadata)
 
 
-def stability(
-    map_of: MapOf, image: UInt8[ndarray, "H W C"], heat: Coarse, draws: int = 2, noise: float = 5.0
-) -> float:
-    """How alike maps of the image with small noise are to its own: the mean of `alike`.
+def noisy(
+    image: UInt8[ndarray, "H W C"], draws: int = 2, noise: float = 5.0
+) -> list[UInt8[ndarray, "H W C"]]:
+    """The image with Gaussian noise, in several draws that are the same ones at each call.
 
     Args:
-        map_of: makes a map of an image.
         image: raw.
-        heat: its map.
         draws: of the noise.
-        noise: standard deviation of the Gaussian, in grey levels of 255.
+        noise: its standard deviation, in grey levels of 255.
     """
-    found: list[float] = []
+    found: list[UInt8[ndarray, "H W C"]] = []
     for seed in range(draws):
         added = np.random.default_rng(seed).normal(0, noise, image.shape)
-        near = np.clip(np.rint(image + added), 0, 255).astype(np.uint8)
-        found.append(alike(heat, map_of(near)))
-    return float(np.mean(found))
+        found.append(np.clip(np.rint(image + added), 0, 255).astype(np.uint8))
+    return found
+
+
+def stability(heat: Coarse, others: Sequence[Coarse]) -> float:
+    """How alike maps of the image with small noise are to its own: the mean of `alike`."""
+    return float(np.mean([alike(heat, other) for other in others]))
 
 
 def _scores(

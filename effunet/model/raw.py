@@ -4,14 +4,18 @@ image, 0..255, any size --> normalised, continued to sides that the network take
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from effunet.tensors import Image
+
+Made = TypeVar("Made", bound=nn.Module)
 
 
 def per_channel(values: Sequence[float]) -> Float[Tensor, "1 c 1 1"]:
@@ -37,14 +41,40 @@ def normalise(
     return F.pad(normalised, (0, right, 0, bottom), mode="replicate")
 
 
+def shapes_of(build: Callable[[], Made]) -> Made:
+    """What `build` makes, without memory for its weights and without drawing them."""
+    with torch.device("meta"), _ShapesAlone():
+        return build()
+
+
 def count_macs(build: Callable[[], nn.Module], channels: int, height: int, width: int) -> int:
     """Count the multiply-adds of one image in the network that `build` makes; computes nothing."""
-    with torch.device("meta"):
-        network = build().eval()
-        image = torch.empty(1, channels, height, width)
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
+    network = shapes_of(build).eval()
+    image = torch.empty(1, channels, height, width, device="meta")
+    with _ShapesAlone(), FlopCounterMode(display=False) as counter, torch.no_grad():
         network(image)
     return counter.get_total_flops() // 2
+
+
+class _ShapesAlone(TorchFunctionMode):
+    """Leaves out what changes no shape and multiplies no matrix: fresh weights, and norms.
+
+    Torch goes through both in Python for a tensor without memory, which takes most of the time.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: object,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        given = kwargs or {}
+        if func is F.batch_norm:
+            return args[0]
+        if getattr(func, "__module__", "") == "torch.nn.init":
+            return args[0] if args else given["tensor"]
+        return func(*args, **given)
 
 
 def _side(side: int, reduction: int, least: int) -> int:

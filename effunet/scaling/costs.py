@@ -1,6 +1,7 @@
 """What a network of a plan costs, counted without computing anything."""
 
 from dataclasses import dataclass
+from functools import cache, cached_property
 
 import torch
 from torch import Tensor
@@ -32,38 +33,49 @@ class Shape:
         return EffUNet(EfficientNet(plan), self.classes, self.decoder)
 
 
-@dataclass(frozen=True)
 class Cost:
-    """Of a segmenter's network."""
+    """Of a segmenter's network, at the image size of its shape; each is counted when asked for."""
 
-    parameters: int
-    macs: int  # multiply-adds of one image
-    activation_bytes: int  # what one image of a training step keeps for the way back, in float32
+    def __init__(self, plan: Plan, shape: Shape) -> None:
+        self._network = raw.shapes_of(lambda: shape.network(plan))
+        self._size = shape.size_of(plan)
+
+    @cached_property
+    def parameters(self) -> int:
+        """Weights of the network."""
+        return sum(weight.numel() for weight in self._network.parameters())
+
+    @cached_property
+    def macs(self) -> int:
+        """Multiply-adds of one image."""
+        return raw.count_macs(lambda: self._network, 3, *self._size)
+
+    @cached_property
+    def activation_bytes(self) -> int:
+        """What one image of a training step keeps for the way back, in float32."""
+        return _kept(self._network, *self._size)
+
+    def to_plain(self) -> dict[str, int]:
+        """As plain JSON."""
+        return {name: getattr(self, name) for name in ("parameters", "macs", "activation_bytes")}
 
 
+@cache
 def cost_of(plan: Plan, shape: Shape) -> Cost:
-    """Count what a segmenter of this encoder costs, at the image size of `shape`."""
-    height, width = shape.size_of(plan)
-    with torch.device("meta"):
-        network = shape.network(plan)
-    return Cost(
-        parameters=sum(weight.numel() for weight in network.parameters()),
-        macs=raw.count_macs(lambda: shape.network(plan), 3, height, width),
-        activation_bytes=_kept(network, height, width),
-    )
+    """What a segmenter of this encoder costs; asked again, it is not counted again."""
+    return Cost(plan, shape)
 
 
+@cache
 def classifier_cost(plan: Plan) -> tuple[int, int]:
     """Parameters and multiply-adds as the article counts them: of the ImageNet classifier.
 
     At the plan's own resolution.
     """
-    with torch.device("meta"):
-        network = EfficientNet(plan, classifier=True, classes=CLASSES)
+    network = raw.shapes_of(lambda: EfficientNet(plan, classifier=True, classes=CLASSES))
     parameters = sum(weight.numel() for weight in network.parameters())
     side = plan.resolution
-    build = lambda: EfficientNet(plan, classifier=True, classes=CLASSES)  # noqa: E731
-    return parameters, raw.count_macs(build, 3, side, side)
+    return parameters, raw.count_macs(lambda: network, 3, side, side)
 
 
 def _kept(network: EffUNet, height: int, width: int) -> int:

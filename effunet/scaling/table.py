@@ -46,7 +46,7 @@ class Row:
             "classifier": dict(zip(("parameters", "macs"), self.classifier, strict=True)),
             "published": asdict(known) if known else None,
             "implied_phi": implied(self.plan.name) if known else None,
-            "segmenter": asdict(self.segmenter),
+            "segmenter": self.segmenter.to_plain(),
         }
 
 

@@ -14,6 +14,7 @@ from effunet.explain.measures import (
     blurred,
     curves,
     hits,
+    noisy,
     randomised,
     stability,
 )
@@ -141,9 +142,15 @@ def test_randomised_weights_are_the_same_numbers_in_other_places() -> None:
 
 def test_a_map_that_noise_does_not_move_is_stable_and_one_of_noise_is_not() -> None:
     image = random_image(HEIGHT, WIDTH, 4)
-    assert stability(lambda _: HEAT, image, HEAT) == pytest.approx(1)
+    near = noisy(image)
+    assert stability(HEAT, [HEAT for _ in near]) == pytest.approx(1)
     draw = np.random.default_rng(5)
-    assert abs(stability(lambda other: draw.random(other.shape[:2]), image, HEAT)) < 0.1
+    assert abs(stability(HEAT, [draw.random(one.shape[:2]) for one in near])) < 0.1
+    for one in near:
+        change = one.astype(float) - image
+        assert change.std() == pytest.approx(5, rel=0.1) and not np.array_equal(one, image)
+    assert not np.array_equal(*near)
+    np.testing.assert_array_equal(noisy(image), near)
 
 
 def test_all_rows_are_of_the_same_maps_and_the_controls_have_what_needs_no_network() -> None:

@@ -59,11 +59,10 @@ def _budgets(arguments: Namespace, shape: "Shape") -> Mapping[str, Budget]:
     from effunet.scaling.costs import cost_of
     from effunet.scaling.fit import Candidate
 
-    counted = cache(lambda candidate: cost_of(candidate.plan, shape))
     measured = cache(lambda what, candidate: _measured(what, candidate, arguments, shape))
     costs: dict[str, tuple[float | None, Callable[[Candidate], float], Callable[[float], str]]] = {
-        "parameters": (arguments.params, lambda one: counted(one).parameters, _counted),
-        "MACs": (arguments.macs, lambda one: counted(one).macs, _counted),
+        "parameters": (arguments.params, lambda one: cost_of(one.plan, shape).parameters, _counted),
+        "MACs": (arguments.macs, lambda one: cost_of(one.plan, shape).macs, _counted),
         "latency": (arguments.latency, lambda one: measured("latency", one), _milliseconds),
         "memory": (arguments.memory, lambda one: measured("memory", one), _gigabytes),
     }

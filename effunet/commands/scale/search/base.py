@@ -7,12 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-
 from effunet.errors import UsageError
 from effunet.model.encoder import EfficientNet
 from effunet.model.network import EffUNet
-from effunet.model.raw import count_macs
+from effunet.model.raw import count_macs, shapes_of
 from effunet.model.scaling import Plan
 from effunet.scaling.fit import MOST, STEP, last_fitting
 from effunet.scaling.laws import Law, Size, Trial
@@ -101,8 +99,8 @@ class Base:
 
     def parameters(self, trial: Trial) -> int:
         """Weights of the network."""
-        with torch.device("meta"):
-            return sum(weight.numel() for weight in self.network(trial).parameters())
+        network = shapes_of(lambda: self.network(trial))
+        return sum(weight.numel() for weight in network.parameters())
 
     def macs(self, trial: Trial) -> int:
         """Multiply-adds of one crop."""
