@@ -5,6 +5,7 @@ the decoder ends at a coarser reduction --> crop back
 """
 
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, cast
 
 import torch.nn.functional as F
@@ -169,6 +170,10 @@ class EffUNet(nn.Module):
 
     def macs(self, height: int, width: int) -> int:
         """Count the multiply-adds of one image of this size, without computing anything."""
-        return raw.count_macs(
-            lambda: EffUNet.from_plan(self.plan), self.plan.channels, height, width
-        )
+        return _macs(self.plan, height, width)
+
+
+@cache
+def _macs(plan: NetworkPlan, height: int, width: int) -> int:
+    """Counted once: a training says it, and so does the segmenter that it writes."""
+    return raw.count_macs(lambda: EffUNet.from_plan(plan), plan.channels, height, width)

@@ -30,7 +30,7 @@ def picture(result: Mapping[str, Any]) -> bytes:
     axes[0].set(xlabel=score, title="step one: candidates at phi 1")
     if ways:
         _ways(axes[1], dict(ways))
-        axes[1].set(xlabel="M multiply-adds of a training crop", ylabel=score)
+        axes[1].set(xlabel="multiply-adds of a training crop, M", ylabel=score)
         axes[1].set_title("ways to grow")
     seeds = len(result["seeds"])
     figure.supxlabel(

@@ -433,7 +433,7 @@ NAME = st.text("abcxyz019-", min_size=1, max_size=6).map(lambda text: f"n{text}"
 
 
 @settings(
-    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     layout=st.sampled_from([*LAYOUTS]),

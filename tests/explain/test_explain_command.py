@@ -154,6 +154,7 @@ def test_a_class_that_is_nowhere_predicted_is_said_with_those_that_are(
     assert explain(*words, "--over", "all") == 0
 
 
+@pytest.mark.long
 def test_an_exported_file_is_refused_for_it_has_no_gradient(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

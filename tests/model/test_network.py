@@ -31,14 +31,14 @@ def photo(*size: int) -> torch.Tensor:
 @DECODERS
 def test_logits_have_the_images_own_size_for_every_size(decoder: DecoderPlan) -> None:
     """Each height and each width from 1 to 70, and pairs of 33 to 70 by sample."""
-    network = tiny(decoder).to("meta").eval()
+    network = tiny(decoder).eval()
     draw = random.Random(0)
     sizes = [(height, 1 + 37 * height % 70) for height in range(1, 71)]  # 37 and 70 are coprime
     sizes += [(draw.randint(33, 70), draw.randint(33, 70)) for _ in range(40)]
     sizes += [(1, 1), (1, 70), (70, 1)]
     for height, width in sizes:
-        image = torch.empty(1, 3, height, width, dtype=torch.uint8, device="meta")
-        assert network(image).shape == (1, 3, height, width)
+        with torch.no_grad():
+            assert network(photo(1, 3, height, width)).shape == (1, 3, height, width)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (33, 1), (31, 33), (64, 32)])

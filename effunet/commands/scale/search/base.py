@@ -121,7 +121,11 @@ class Base:
 
     def nearest(self, law: Law, macs: int) -> Trial:
         """The trial of a law whose multiply-adds are nearest to a number; rounding leaves steps."""
-        phis = [round(place * STEP, 2) for place in range(round(MOST / STEP) + 1)]
+        # Depth alone at the largest phi is thousands of blocks: one looks no further than needed.
+        top = 1.0
+        while top < MOST and self.macs(law.trial(top, self.crop)) <= macs:
+            top = min(2 * top, MOST)
+        phis = [round(place * STEP, 2) for place in range(round(top / STEP) + 1)]
         trials = [law.trial(phi, self.crop) for phi in phis]
         below = last_fitting(trials, lambda trial: self.macs(trial) <= macs) or 0
         best = min(trials[below : below + 2], key=lambda trial: abs(self.macs(trial) - macs))
