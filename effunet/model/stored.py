@@ -10,6 +10,7 @@ from effunet.labels import IGNORE, LabelMap
 from effunet.model import kinds
 from effunet.model.foreign import SmpPlan
 from effunet.model.kinds import AnyPlan, Network
+from effunet.model.raw import shapes_of
 
 TYPES = {
     torch.float32: "F32",
@@ -62,9 +63,7 @@ def described(header: Header) -> tuple[Network, LabelMap]:
             f"{len(header.tensors)} weights for {plan.encoder.blocks} blocks"
         )
     try:
-        with torch.device("meta"):
-            empty = kinds.build(plan)
-        _compare(header, empty)
+        _compare(header, shapes_of(lambda: kinds.build(plan)))
         return kinds.build(plan), labels
     except UsageError as error:  # smp's, who cannot build this one
         raise ModelError(f"{header.path}: {error}") from error
