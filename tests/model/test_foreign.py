@@ -79,7 +79,9 @@ def test_the_wrapper_only_normalises_continues_the_border_and_crops(architecture
     assert all(name.startswith(tuple(net.left_out)) for name in missing)
     with torch.no_grad():
         expected = peer(whole)[..., :33, :41]
-        torch.testing.assert_close(net(image), expected, rtol=1e-5, atol=1e-5)
+        # Rounding is of the largest values, wherever it shows.
+        noise = 1e-5 * float(expected.abs().max())
+        torch.testing.assert_close(net(image), expected, rtol=0, atol=noise)
         assert torch.equal(net(image), net(image.float()))
 
 
