@@ -22,7 +22,8 @@ socket.socket.connect = refuse
 
 def run(*words: str | Path, cwd: Path, path: Path) -> str:
     environment = {**os.environ, "PYTHONPATH": f"{path}{os.pathsep}{REPOSITORY}"}
-    environment.pop("OMP_NUM_THREADS", None)  # all cores, as a newcomer has it
+    # One thread: beside other tests, threads that wait for each other take many times as long.
+    environment["OMP_NUM_THREADS"] = "1"
     done = subprocess.run(
         [sys.executable, *map(str, words)],
         cwd=cwd, env=environment, capture_output=True, text=True, timeout=1500,
