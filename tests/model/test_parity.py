@@ -69,7 +69,7 @@ REFERENCES: dict[str, tuple[Callable[[str], nn.Module], Callable[..., Pyramid], 
     ),
 }
 CASES = [
-    # One variant of each reference besides B0 shows a depth and width that are scaled.
+    # Of each reference B0 and two that are scaled, in depth and in width too; of one all.
     pytest.param(
         reference,
         variant,
