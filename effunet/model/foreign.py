@@ -203,12 +203,15 @@ def _unreached(architecture: str, encoder: str, channels: int) -> tuple[str, ...
         UsageError: the network takes no images of this size, or more is out of the loss's reach.
     """
     plan = SmpPlan(architecture, encoder, 2, channels, (0.5,), (0.25,))
-    with torch.device("meta"):
-        parts = zip(("encoder", "decoder", "head"), _parts(plan, None), strict=True)
-        network = nn.ModuleDict(dict(parts))
-    names = tuple(_dead(network, plan))
-    _leave_out(network, names)
-    if names and _dead(network, plan):
+    # Gradients flow whatever the caller computes: the answer is kept for every network to come.
+    with torch.inference_mode(False), torch.enable_grad():
+        with torch.device("meta"):
+            parts = zip(("encoder", "decoder", "head"), _parts(plan, None), strict=True)
+            network = nn.ModuleDict(dict(parts))
+        names = tuple(_dead(network, plan))
+        _leave_out(network, names)
+        beyond = names and _dead(network, plan)
+    if beyond:
         weights = [name for name, weight in network.named_parameters() if weight.grad is None]
         raise UsageError(
             f"network.architecture={architecture} leaves weights of network.encoder={encoder}"

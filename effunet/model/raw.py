@@ -43,7 +43,7 @@ def normalise(
 
 def shapes_of(build: Callable[[], Made]) -> Made:
     """What `build` makes, without memory for its weights and without drawing them."""
-    with torch.device("meta"), _ShapesAlone():
+    with torch.device("meta"), _Undrawn():
         return build()
 
 
@@ -51,16 +51,21 @@ def count_macs(build: Callable[[], nn.Module], channels: int, height: int, width
     """Count the multiply-adds of one image in the network that `build` makes; computes nothing."""
     network = shapes_of(build).eval()
     image = torch.empty(1, channels, height, width, device="meta")
-    with _ShapesAlone(), FlopCounterMode(display=False) as counter, torch.no_grad():
+    with _Unnormed(), FlopCounterMode(display=False) as counter, torch.no_grad():
         network(image)
     return counter.get_total_flops() // 2
 
 
-class _ShapesAlone(TorchFunctionMode):
-    """Leaves out what changes no shape and multiplies no matrix: fresh weights, and norms.
+class _Skipped(TorchFunctionMode):
+    """Leaves out what a count needs nothing of: the first argument is the result.
 
-    Torch goes through both in Python for a tensor without memory, which takes most of the time.
+    Torch goes through it in Python for a tensor without memory, which takes most of the time.
     """
+
+    @staticmethod
+    def skips(func: Callable[..., Any]) -> bool:
+        """Whether this function is left out."""
+        raise NotImplementedError
 
     def __torch_function__(
         self,
@@ -70,9 +75,23 @@ class _ShapesAlone(TorchFunctionMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         given = kwargs or {}
-        if func is F.batch_norm or getattr(func, "__module__", "") == "torch.nn.init":
-            return [*args, *given.values()][0]
-        return func(*args, **given)
+        return [*args, *given.values()][0] if self.skips(func) else func(*args, **given)
+
+
+class _Undrawn(_Skipped):
+    """Fresh weights are not drawn. No more: a network that tries itself as it is built needs it."""
+
+    @staticmethod
+    def skips(func: Callable[..., Any]) -> bool:
+        return getattr(func, "__module__", "") == "torch.nn.init"
+
+
+class _Unnormed(_Skipped):
+    """Norms change no shape and multiply no matrix."""
+
+    @staticmethod
+    def skips(func: Callable[..., Any]) -> bool:
+        return func is F.batch_norm
 
 
 def _side(side: int, reduction: int, least: int) -> int:

@@ -9,6 +9,7 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -123,19 +124,28 @@ def test_a_kill_in_the_middle_of_a_save_leaves_a_whole_checkpoint_twenty_times(
     torch.set_num_threads(1)
     weights = torch.zeros(10**6)
 
-    def save_for_ever() -> None:
+    def save_for_ever(begins: int) -> None:
         for step in itertools.count(4):
             weights.fill_(step)
+            os.write(begins, b".")
             AtomicCheckpointIO().save_checkpoint(
                 {"state_dict": {"weight": weights}, "global_step": step}, file
             )
 
-    draw, seen = random.Random(0), set()
-    for _ in range(20):
-        child = _in_child(save_for_ever)
-        time.sleep(draw.uniform(0.005, 0.06))
+    draw, seen, took = random.Random(0), set(), 0.0
+    for round in range(20):
+        begun, begins = os.pipe()
+        child = _in_child(partial(save_for_ever, begins))
+        os.close(begins)
+        # In its third save, then in its first to fourth, however fast the machine is.
+        for _ in range(draw.randint(1, 4) if round else 3):
+            since = time.monotonic()
+            assert os.read(begun, 1) == b"."
+            took = time.monotonic() - since if not round else took
+        time.sleep(draw.uniform(0, took))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
+        os.close(begun)
         loaded = AtomicCheckpointIO().load_checkpoint(file)
         seen.add(loaded["global_step"])
         if loaded["global_step"] > 3:
