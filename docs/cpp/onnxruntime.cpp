@@ -1,7 +1,7 @@
 // A mask from an exported segmenter with ONNX Runtime: docs/export.md.
 //
 //   effunet export runs/NAME --format onnx --output mask
-//   segment model_mask.onnx photo.ppm mask.pgm
+//   segment_onnxruntime model_mask.onnx photo.ppm mask.pgm
 //
 // The model takes uint8 images of any size, 1 x 3 x H x W, red green blue, and normalises them by
 // itself; it gives class indices, 1 x H x W. PPM and PGM keep the example free of image libraries.
