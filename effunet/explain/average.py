@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 from numpy import ndarray
 
-from effunet.explain.explanation import Explainer, Explanation
+from effunet.explain.explanation import Explainer, Explanation, check_method
 from effunet.explain.measures import (
     alike,
     area,
@@ -92,6 +92,9 @@ def measured(
     Raises:
         UsageError: an unknown method or layer.
     """
+    for method in methods:
+        check_method(method)
+    layers = list(dict.fromkeys(layers))  # one named twice has one row
     unlearnt = randomised(segmenter)
     explainers = [
         (Explainer(segmenter, layer=layer), Explainer(unlearnt, layer=layer)) for layer in layers
@@ -161,10 +164,11 @@ def _measure(
     unlearnt: Explanation,
     near: Sequence[Explanation],
 ) -> None:
-    row.empty += own.empty
+    heat = own.map
+    row.empty += not heat.any()
     # Compared at the feature's own places: what lies between them is interpolated.
     row.add(
-        **_curves(segmenter, case, own.map),
+        **_curves(segmenter, case, heat),
         randomised=alike(own.coarse, unlearnt.coarse),
         noise=stability(own.coarse, [one.coarse for one in near]),
     )

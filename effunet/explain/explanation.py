@@ -33,9 +33,16 @@ class Explanation:
     labels: LabelMap
     pixels: Bool[ndarray, "H W"]  # those whose score is explained
     coarse: Float32[ndarray, "h w"]  # 0 or more, at the feature's own places
-    map: Float32[ndarray, "H W"]  # enlarged to the image; 0..1, the share of its largest value
+    padded: tuple[int, int]  # height and width of what the feature is of
     method: str
     layer: str
+
+    @property
+    def map(self) -> Float32[ndarray, "H W"]:
+        """Enlarged to the image; 0..1, the share of its largest value. Made anew when asked for."""
+        coarse = torch.from_numpy(self.coarse)
+        whole = enlarged(coarse, self.padded, *self.image.shape[:2])
+        return (whole / whole.max().clamp(min=1e-30)).numpy()
 
     @property
     def name(self) -> str:
@@ -70,7 +77,7 @@ class Explainer:
         Raises:
             UsageError: an unknown method or feature.
         """
-        _check(method)
+        check_method(method)
         self.segmenter, self.method, self.layer = segmenter, method, layer
         self._place = place(segmenter.network, layer)
 
@@ -109,7 +116,7 @@ class Explainer:
             ValueError: as in `each`.
         """
         for method in methods:
-            _check(method)
+            check_method(method)
         classes = len(self.segmenter.labels)
         for index, pixels in asked:
             if not 0 <= index < classes or pixels.shape != image.shape[:2] or not pixels.any():
@@ -120,18 +127,9 @@ class Explainer:
         gradients, feature, padded = self._gradients(image, asked)
 
         def explained(one: Asked, gradient: Float[Tensor, "D h w"], method: str) -> Explanation:
-            coarse = METHODS[method](feature, gradient)
-            whole = enlarged(coarse, padded, *image.shape[:2])
-            return Explanation(
-                image,
-                one[0],
-                self.segmenter.labels,
-                one[1],
-                coarse.cpu().numpy(),
-                (whole / whole.max().clamp(min=1e-30)).cpu().numpy(),
-                method,
-                self.layer,
-            )
+            coarse = METHODS[method](feature, gradient).cpu().numpy()
+            labels = self.segmenter.labels
+            return Explanation(image, one[0], labels, one[1], coarse, padded, method, self.layer)
 
         return [
             {method: explained(one, gradient, method) for method in methods}
@@ -174,7 +172,8 @@ class Explainer:
         return gradients, feature.detach()[0], (height, width)
 
 
-def _check(method: str) -> None:
+def check_method(method: str) -> None:
+    """Raise UsageError, with those that there are, unless a method has this name."""
     if method not in METHODS:
         raise UsageError(f"--method {method}: there are {', '.join(METHODS)}")
 

@@ -37,7 +37,9 @@ class Cost:
     """Of a segmenter's network, at the image size of its shape; each is counted when asked for."""
 
     def __init__(self, plan: Plan, shape: Shape) -> None:
-        self._network = raw.shapes_of(lambda: shape.network(plan))
+        # It is kept, and a gradient is asked of it: whoever asks first may be one that wants none.
+        with torch.inference_mode(False):
+            self._network = raw.shapes_of(lambda: shape.network(plan))
         self._size = shape.size_of(plan)
 
     @cached_property
@@ -53,7 +55,8 @@ class Cost:
     @cached_property
     def activation_bytes(self) -> int:
         """What one image of a training step keeps for the way back, in float32."""
-        return _kept(self._network, *self._size)
+        with torch.inference_mode(False), torch.enable_grad():
+            return _kept(self._network, *self._size)
 
     def to_plain(self) -> dict[str, int]:
         """As plain JSON."""

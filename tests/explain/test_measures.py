@@ -6,6 +6,7 @@ import torch
 from tiny_segmenter import LABELS, random_image, tiny_segmenter
 from torch import Tensor, nn
 
+from effunet.errors import UsageError
 from effunet.explain import measures
 from effunet.explain.average import CONTROLS, measured
 from effunet.explain.measures import (
@@ -173,6 +174,18 @@ def test_all_rows_are_of_the_same_maps_and_the_controls_have_what_needs_no_netwo
         assert (row.mean("noise") is None) == (row.method in CONTROLS)
     # Where the truth is what is predicted, its probability points to it.
     assert found.rows[-1].mean("pointing") == 1.0
+
+
+def test_an_unknown_method_is_refused_before_any_image_is_read() -> None:
+    with pytest.raises(UsageError, match="--method nonsense: there are"):
+        measured(tiny_segmenter(), iter(lambda: 1 / 0, None), ["nonsense"], ["encoder/16"])  # type: ignore[arg-type]
+
+
+def test_a_layer_named_twice_is_one_row_and_measured_once() -> None:
+    image = random_image(40, 50, 8)
+    samples = [(image, tiny_segmenter()(image).mask)]
+    once = measured(tiny_segmenter(), samples, ["grad-cam"], ["encoder/16"])
+    assert measured(tiny_segmenter(), samples, ["grad-cam"], ["encoder/16"] * 2) == once
 
 
 def test_what_is_predicted_but_not_there_is_no_case() -> None:

@@ -73,9 +73,7 @@ CASES = [
     pytest.param(
         reference,
         variant,
-        marks=()
-        if reference == "timm tf" or variant in ("b0", "b1", "b3")
-        else (pytest.mark.long, pytest.mark.slow),
+        marks=() if reference == "timm tf" or variant in ("b0", "b1", "b3") else pytest.mark.long,
     )
     for reference in REFERENCES
     for variant in VARIANTS

@@ -1,11 +1,14 @@
 """What scaled networks cost: against the published table, and against what autograd keeps."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 
 from effunet.model import lean
 from effunet.model.scaling import VARIANTS, compound, published
-from effunet.scaling.costs import Shape, classifier_cost, cost_of
+from effunet.scaling.costs import Cost, Shape, classifier_cost, cost_of
 from effunet.scaling.published import IMAGENET
 from effunet.scaling.table import implied
 
@@ -47,6 +50,19 @@ def test_a_segmenter_never_costs_less_at_a_larger_phi(decoder: str) -> None:
     for key in ("parameters", "macs", "activation_bytes"):
         costs = [getattr(cost, key) for cost in found]
         assert costs == sorted(costs), key
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_a_cost_does_not_depend_on_who_asked_first(mode: Callable[[], Any]) -> None:
+    """It is kept for the process."""
+    plan, shape = published("b0"), Shape("efficient", 5, (64, 96))
+    expected = Cost(plan, shape).to_plain()
+    with mode():
+        cost = Cost(plan, shape)
+        assert cost.macs == expected["macs"]
+    assert cost.to_plain() == expected
+    with mode():
+        assert Cost(plan, shape).to_plain() == expected
 
 
 @pytest.mark.parametrize("decoder", ["efficient", "unet"])

@@ -12,9 +12,11 @@ from PIL import Image
 from tiny_training import Stop, draw_no_curves, stop_at
 
 from effunet.cli import main
+from effunet.commands.scale.search.base import Base
 from effunet.model import scaling
 from effunet.model.scaling import BASELINE, compound
 from effunet.pictures.search import picture
+from effunet.scaling.laws import Law
 from effunet.segmenter import Segmenter
 from effunet.training.run import Run
 
@@ -114,6 +116,23 @@ def test_the_others_have_about_the_multiply_adds_of_the_best(home: Path) -> None
     for title, free in (("depth alone", "alpha"), ("width alone", "beta")):
         for line in groups[title][1:]:
             assert {line[key] for key in ("alpha", "beta", "gamma") if key != free} == {1.0}
+
+
+def test_a_law_is_met_at_any_cost_that_its_deepest_network_has(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stage has at most 1000 blocks, which depth alone comes to before the largest phi."""
+    depth = Law(2.0, 1.0, 1.0)
+    monkeypatch.setattr(
+        Base, "macs", lambda _, trial: sum(s.repeats for s in trial.law.plan(trial.phi).stages)
+    )
+    base = Base.of([*TRAINING])
+    for times in (2, 16, 600, 10**9):
+        found = base.nearest(depth, len(TINY) * times)
+        # A step of phi is one of 0.7 % here.
+        assert base.macs(found) == pytest.approx(len(TINY) * min(times, 1000), rel=0.005)
+    with pytest.raises(ValueError, match="repeats"):
+        depth.plan(12)
 
 
 def test_the_same_command_again_trains_nothing_and_finds_the_same(

@@ -4,6 +4,7 @@ import itertools
 import os
 import pickle
 import random
+import select
 import shutil
 import signal
 import time
@@ -140,6 +141,7 @@ def test_a_kill_in_the_middle_of_a_save_leaves_a_whole_checkpoint_twenty_times(
         # In its third save, then in its first to fourth, however fast the machine is.
         for _ in range(draw.randint(1, 4) if round else 3):
             since = time.monotonic()
+            assert select.select([begun], [], [], 60)[0], "the child does not come to its next save"
             assert os.read(begun, 1) == b"."
             took = time.monotonic() - since if not round else took
         time.sleep(draw.uniform(0, took))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -123,15 +124,22 @@ class Base:
         """The trial of a law whose multiply-adds are nearest to a number; rounding leaves steps."""
         # Depth alone at the largest phi is thousands of blocks: one looks no further than needed.
         top = 1.0
-        while top < MOST and self.macs(law.trial(top, self.crop)) <= macs:
+        while top < MOST and self._cost(law.trial(top, self.crop)) <= macs:
             top = min(2 * top, MOST)
         phis = [round(place * STEP, 2) for place in range(round(top / STEP) + 1)]
         trials = [law.trial(phi, self.crop) for phi in phis]
-        below = last_fitting(trials, lambda trial: self.macs(trial) <= macs) or 0
-        best = min(trials[below : below + 2], key=lambda trial: abs(self.macs(trial) - macs))
+        below = last_fitting(trials, lambda trial: self._cost(trial) <= macs) or 0
+        best = min(trials[below : below + 2], key=lambda trial: abs(self._cost(trial) - macs))
         # Of several phi that round to one network the smallest stands for all.
-        smaller = last_fitting(trials, lambda trial: self.macs(trial) < self.macs(best))
+        smaller = last_fitting(trials, lambda trial: self._cost(trial) < self._cost(best))
         return trials[0 if smaller is None else smaller + 1]
+
+    def _cost(self, trial: Trial) -> float:
+        """Multiply-adds of one crop; infinitely many where no network is so deep or wide."""
+        try:
+            return self.macs(trial)
+        except ValueError:
+            return math.inf
 
 
 def _check(config: Config) -> None:
