@@ -141,20 +141,30 @@ class OpenvinoQuantiser:
     def quantised(self, kept: Sequence[str]) -> "Model":
         """The model of 8 bits; the nodes of these groups stay in float32."""
         tell_nobody()
+        from nncf.quantization.range_estimator import RangeEstimatorParametersSet
+
+        names = [name for name in self.nodes if group_of(name) in kept]
+        try:
+            return self._quantised(names, RangeEstimatorParametersSet.HISTOGRAM)
+        except ValueError as fault:
+            if "bins" not in str(fault):
+                raise
+            # NumPy makes no histogram of values that hardly differ, as of a network that was not
+            # trained; their smallest and largest are range enough.
+            return self._quantised(names, None)
+
+    def _quantised(self, names: list[str], ranges: Any) -> "Model":
         import nncf
         from nncf.quantization.advanced_parameters import (
             AdvancedQuantizationParameters,
             OverflowFix,
         )
-        from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 
         # Processors without VNNI add two products in 16 bits, and cut what is larger: weights of
         # half the range keep every layer from it, so that the file answers alike everywhere.
-        advanced = AdvancedQuantizationParameters(
-            overflow_fix=OverflowFix.ENABLE,
-            activations_range_estimator_params=RangeEstimatorParametersSet.HISTOGRAM,
-        )
-        names = [name for name in self.nodes if group_of(name) in kept]
+        advanced = AdvancedQuantizationParameters(overflow_fix=OverflowFix.ENABLE)
+        if ranges is not None:
+            advanced.activations_range_estimator_params = ranges
         with _silent():
             return nncf.quantize(
                 self.model,

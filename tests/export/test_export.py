@@ -112,6 +112,23 @@ def test_an_openvino_model_that_was_reshaped_answers_at_its_new_size(
     assert proof.holds(BOUNDS["fp32"])
 
 
+def test_openvino_has_scores_in_planes_before_it_enlarges_them(
+    exports: Callable[..., Path],
+) -> None:
+    """Behind it they are sixteen times as many to turn round."""
+    import openvino
+
+    compiled = openvino.Core().compile_model(exports("efficient", "openvino"), "CPU")
+    told = [op.get_rt_info() for op in compiled.get_runtime_model().get_ordered_ops()]
+    (last,) = (
+        facts["outputLayouts"].astype(str)
+        for facts in told
+        if facts["layerType"].astype(str) == "Interpolate"
+        and facts["originalLayersNames"].astype(str).startswith("image/")
+    )
+    assert last == "abcd"
+
+
 def test_weights_of_half_precision_take_half_the_bytes(
     exports: Callable[..., Path],
 ) -> None:

@@ -1,7 +1,7 @@
 """8 bits: what the sensitivity pass takes, what a loss refuses, and whole models of both kinds."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from effunet.evaluation.evaluate import evaluate
 from effunet.evaluation.report import Report
 from effunet.evaluation.split import report_of, tally_of
 from effunet.export.graph import Graph
-from effunet.export.int8 import GROUPS, OPERATORS, OnnxQuantiser, crops, group_of
+from effunet.export.int8 import GROUPS, OPERATORS, OnnxQuantiser, OpenvinoQuantiser, crops, group_of
 from effunet.export.losses import Losses
 from effunet.export.onnx import to_bytes as onnx_bytes
 from effunet.export.proof import Run
@@ -164,10 +164,23 @@ def test_a_model_of_8_bits_is_written_with_its_losses(
     found = json.loads(capsys.readouterr().out)
     assert found["miou"] == facts["measured"]["miou"][1]
     assert evaluate(segmenter, open_dataset(str(data), "val"), resamples=0).scores.miou == 1.0
+    if format == "openvino":
+        # Depthwise ones (5 dimensions) have few products to add.
+        weights = [weight for weight in small_weights(target) if weight.ndim == 4]
+        assert len(weights) > 10 and max(abs(weight).max() for weight in weights) <= 64
 
 
-def flattened(parts: str) -> Callable[[Path], OnnxQuantiser]:
-    """A quantiser of a network in which norms whose name ends so give next to nothing."""
+def small_weights(file: Path) -> list[ndarray]:
+    """Those that are stored as integers of 8 bits."""
+    import openvino
+
+    operators = openvino.Core().read_model(file).get_ordered_ops()
+    constants = [op for op in operators if op.get_type_name() == "Constant"]
+    return [op.data.astype(int) for op in constants if op.get_element_type() == openvino.Type.i8]
+
+
+def flattened(parts: str) -> Graph:
+    """Of a network in which norms whose name ends so give next to nothing."""
     network = tiny_segmenter().network
     with torch.no_grad():
         for name, norm in network.encoder.stages.named_modules():
@@ -175,8 +188,11 @@ def flattened(parts: str) -> Callable[[Path], OnnxQuantiser]:
                 norm.weight *= 1e-6  # Sigmoid gives 0.5 and little else
                 norm.bias.zero_()
                 norm.running_mean.zero_()
-    data = onnx_bytes(Graph(network))
-    return lambda folder: OnnxQuantiser(data, IMAGES, folder)
+    return Graph(network)
+
+
+def quantiser(parts: str, folder: Path) -> OnnxQuantiser:
+    return OnnxQuantiser(onnx_bytes(flattened(parts)), IMAGES, folder)
 
 
 def test_activations_that_hardly_vary_stay_in_float32_and_convolutions_do_not(
@@ -190,14 +206,33 @@ def test_activations_that_hardly_vary_stay_in_float32_and_convolutions_do_not(
         return quantised(self, operators, kept)
 
     monkeypatch.setattr(OnnxQuantiser, "_quantised", recorded)
-    (tmp_path / "model.onnx").write_bytes(flattened("expand.norm")(tmp_path).quantised(()))
+    (tmp_path / "model.onnx").write_bytes(quantiser("expand.norm", tmp_path).quantised(()))
     assert asked == [OPERATORS, ["Conv"]]
     answer = runtime.open_file(tmp_path / "model.onnx")[1](IMAGES[0])
     assert answer.shape == (1, len(LABELS), 40, 100)
+
+
+@pytest.mark.long
+def test_openvino_takes_the_ends_of_values_that_hardly_vary(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from effunet.export.openvino import converted
+
+    tried, quantised = list[bool](), OpenvinoQuantiser._quantised
+
+    def recorded(self: OpenvinoQuantiser, names: list[str], ranges: object) -> object:
+        tried.append(ranges is not None)
+        return quantised(self, names, ranges)
+
+    monkeypatch.setattr(OpenvinoQuantiser, "_quantised", recorded)
+
+    model = OpenvinoQuantiser(converted(flattened("expand.norm")), IMAGES).quantised(())
+    assert any(op.get_type_name() == "FakeQuantize" for op in model.get_ordered_ops())
+    assert tried == [True, False]
 
 
 def test_a_network_of_which_no_ranges_can_be_taken_is_refused_with_a_way_out(
     tmp_path: Path,
 ) -> None:
     with pytest.raises(ModelError, match=r"hardly differ .* --precision fp16"):
-        flattened("norm")(tmp_path).quantised(())
+        quantiser("norm", tmp_path).quantised(())
