@@ -43,7 +43,7 @@ def normalise(
 
 def shapes_of(build: Callable[[], Made]) -> Made:
     """What `build` makes, without memory for its weights and without drawing them."""
-    with torch.device("meta"), _Undrawn():
+    with torch.device("meta"), _Without(_draws):
         return build()
 
 
@@ -51,21 +51,20 @@ def count_macs(build: Callable[[], nn.Module], channels: int, height: int, width
     """Count the multiply-adds of one image in the network that `build` makes; computes nothing."""
     network = shapes_of(build).eval()
     image = torch.empty(1, channels, height, width, device="meta")
-    with _Unnormed(), FlopCounterMode(display=False) as counter, torch.no_grad():
+    with _Without(_norms), FlopCounterMode(display=False) as counter, torch.no_grad():
         network(image)
     return counter.get_total_flops() // 2
 
 
-class _Skipped(TorchFunctionMode):
-    """Leaves out what a count needs nothing of: the first argument is the result.
+class _Without(TorchFunctionMode):
+    """Leaves out functions whose result matters to nobody: it is their first argument.
 
-    Torch goes through it in Python for a tensor without memory, which takes most of the time.
+    Torch goes through them in Python for a tensor without memory, which takes most of the time.
     """
 
-    @staticmethod
-    def skips(func: Callable[..., Any]) -> bool:
-        """Whether this function is left out."""
-        raise NotImplementedError
+    def __init__(self, skips: Callable[[Callable[..., Any]], bool]) -> None:
+        super().__init__()
+        self._skips = skips
 
     def __torch_function__(
         self,
@@ -75,23 +74,17 @@ class _Skipped(TorchFunctionMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         given = kwargs or {}
-        return [*args, *given.values()][0] if self.skips(func) else func(*args, **given)
+        return [*args, *given.values()][0] if self._skips(func) else func(*args, **given)
 
 
-class _Undrawn(_Skipped):
-    """Fresh weights are not drawn. No more: a network that tries itself as it is built needs it."""
-
-    @staticmethod
-    def skips(func: Callable[..., Any]) -> bool:
-        return getattr(func, "__module__", "") == "torch.nn.init"
+def _draws(func: Callable[..., Any]) -> bool:
+    return getattr(func, "__module__", "") == "torch.nn.init"
 
 
-class _Unnormed(_Skipped):
-    """Norms change no shape and multiply no matrix."""
-
-    @staticmethod
-    def skips(func: Callable[..., Any]) -> bool:
-        return func is F.batch_norm
+def _norms(func: Callable[..., Any]) -> bool:
+    # They change no shape and multiply no matrix; but they have weights that want a gradient, so
+    # that a network which tries itself as it is built (smp's) needs them.
+    return func is F.batch_norm
 
 
 def _side(side: int, reduction: int, least: int) -> int:

@@ -39,16 +39,17 @@ def run(arguments: Namespace) -> int:
             f"nothing in {arguments.layer} speaks for {found.name} there, by {arguments.method}: "
             "try another --layer or --method"
         )
+    heat = found.map  # made anew when asked for
     title = f"{found.name}: {arguments.method} at {arguments.layer}"
     panels = [
         (f"{image.name}: prediction", prediction.overlay()),
-        (title, heat_overlay(prediction.image, found.map, asked.pixels)),
+        (title, heat_overlay(prediction.image, heat, asked.pixels)),
     ]
     artifact.write(arguments.out, png(heat_sheet(panels)))
     out = console()
-    row, column = np.unravel_index(found.map.argmax(), found.map.shape)
+    row, column = np.unravel_index(heat.argmax(), heat.shape)
     sure = prediction.probabilities[asked.index][asked.pixels].mean()
-    on = found.map[asked.pixels].sum() / found.map.sum()
+    on = heat[asked.pixels].sum() / heat.sum()
     out.print(
         f"{shown(found.name)}: {asked.pixels.sum():,} pixels, {100 * sure:.1f} % sure of them; "
         f"largest at x {column}, y {row}; {100 * on:.0f} % of the map lies on these pixels"

@@ -16,7 +16,7 @@ from effunet.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from effunet.evaluation.page.parts import Figure
-    from effunet.explain import Explainer, Explanation
+    from effunet.explain import Explainer
     from effunet.prediction import Prediction
 
 PAGE = "index.html"
@@ -99,25 +99,21 @@ def _figure(explainer: "Explainer", one: Input, arguments: Namespace) -> "tuple[
         Panel("image", shown_image(prediction.image), smooth=True),
         Panel("prediction", prediction.overlay(), smooth=True),
     ]
-    panels += [
-        Panel(
-            _said(each, explanation, prediction),
-            heat_overlay(prediction.image, explanation.map, each.pixels),
-            smooth=True,
-        )
-        for each, explanation in zip(asked, found, strict=True)
-    ]
+    for each, explanation in zip(asked, found, strict=True):
+        heat = explanation.map  # made anew when asked for
+        said = _said(each, explanation.name, heat, prediction)
+        panels.append(Panel(said, heat_overlay(prediction.image, heat, each.pixels), smooth=True))
     return Figure(one.name, _caption(asked, names), tuple(panels)), len(found)
 
 
-def _said(asked: Asked, explanation: "Explanation", prediction: "Prediction") -> str:
+def _said(asked: Asked, name: str, heat: np.ndarray, prediction: "Prediction") -> str:
     sure = prediction.probabilities[asked.index][asked.pixels].mean()
     missed = ", missed" if asked.missed else ""
-    if explanation.empty:
-        return f"{explanation.name}{missed}: nothing at this feature speaks for it"
-    on = explanation.map[asked.pixels].sum() / explanation.map.sum()
+    if not heat.any():
+        return f"{name}{missed}: nothing at this feature speaks for it"
+    on = heat[asked.pixels].sum() / heat.sum()
     return (
-        f"{explanation.name}{missed}: {100 * asked.pixels.mean():.1f} % of the image, "
+        f"{name}{missed}: {100 * asked.pixels.mean():.1f} % of the image, "
         f"{100 * sure:.0f} % sure, {100 * on:.0f} % of the map on it"
     )
 
