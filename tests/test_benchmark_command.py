@@ -221,7 +221,10 @@ def test_a_process_that_is_killed_ends_the_others_and_is_named(
 
 @linux
 def test_ctrl_c_ends_all_processes_and_130(home: Path):
-    words = program(home, "one", "two", "--rounds", "100000", "--threads", "1", "--device", "cpu")
+    # A shell's background jobs, and so their tests, hear nothing of Ctrl-C.
+    hearing = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)"
+    words = ("one", "two", "--rounds", "100000", "--threads", "1", "--device", "cpu")
+    words = program(home, *words, before=hearing)
     # Of its own group, as a terminal would make it: all of them get the signal.
     started = subprocess.Popen(
         words, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True
