@@ -6,8 +6,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import typecheck
 from hypothesis import settings
-from jaxtyping import install_import_hook
 
 # How long an example takes says how busy the machine is, and nothing of the code.
 settings.register_profile("patient", deadline=None)
@@ -24,4 +24,4 @@ atexit.register(shutil.rmtree, _cache, ignore_errors=True)
 os.environ.setdefault("MPLCONFIGDIR", str(Path.home() / ".cache" / "matplotlib"))
 os.environ["XDG_CACHE_HOME"] = _cache
 
-install_import_hook("effunet", "typecheck.check")
+typecheck.install()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from jaxtyping import TypeCheckError
+from beartype.roar import BeartypeCallHintViolation
 from tiny_segmenter import LABELS, random_image, tiny_segmenter
 
 from effunet.errors import UsageError
@@ -182,7 +182,7 @@ def test_a_module_that_gives_no_feature_is_refused() -> None:
 def test_a_class_or_pixels_that_are_not_there_are_refused(
     index: int, shape: tuple[int, int]
 ) -> None:
-    with pytest.raises((ValueError, TypeCheckError)):
+    with pytest.raises((ValueError, BeartypeCallHintViolation)):
         Explainer(tiny_segmenter())(IMAGE, index, np.ones(shape, bool))
     with pytest.raises(ValueError, match="at least one pixel"):
         Explainer(tiny_segmenter())(IMAGE, 0, np.zeros((50, 70), bool))
