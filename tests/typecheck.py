@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import wraps
 from inspect import isclass
 from types import FunctionType
-from typing import Any, get_args
+from typing import Any, get_args, get_type_hints
 
 import jaxtyping
 from beartype import BeartypeConf, beartype
@@ -35,6 +35,9 @@ def _decorator(*, typechecker: Callable[..., Any]) -> Callable[[Any], Any]:
 
 
 def _checked(function: FunctionType) -> Callable[..., Any]:
+    function.__annotations__ = {
+        name: _resolved(hint, function) for name, hint in function.__annotations__.items()
+    }
     checked = check(function)
     if not _sized(function):
         return checked
@@ -48,12 +51,22 @@ def _checked(function: FunctionType) -> Callable[..., Any]:
     return within
 
 
+def _resolved(hint: Any, function: FunctionType) -> Any:
+    """A type without forward references; Any where one names what is imported for types alone."""
+
+    def asks(value: Any) -> None: ...
+
+    asks.__annotations__ = {"value": hint}
+    try:
+        return get_type_hints(asks, function.__globals__, include_extras=True)["value"]
+    except NameError:
+        return Any
+
+
 def _sized(hint: Any) -> bool:
-    """Whether a type, or one of a function's, speaks of arrays; of a forward reference it may."""
+    """Whether a type, or one of a function's, speaks of arrays."""
     if isinstance(hint, FunctionType):
         return any(map(_sized, hint.__annotations__.values()))
-    if isinstance(hint, str):
-        return True
     if isclass(hint) and issubclass(hint, jaxtyping.AbstractArray):
         return True
     return any(map(_sized, get_args(hint)))

@@ -14,6 +14,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
+from effunet.model import raw
 from effunet.model.encoder import EfficientNet
 from effunet.model.pretrained import load, of_contents
 from effunet.model.pretrained.files import Contents
@@ -84,9 +85,7 @@ LABELS = {"timm": "efficientnet_{}", "timm tf": "tf_efficientnet_{}"}
 def drawn(build: Callable[[], nn.Module]) -> nn.Module:
     """A network in float64 whose every tensor is drawn at a size that keeps features near 1."""
     torch.manual_seed(0)
-    with torch.device("meta"):
-        network = build()
-    network = network.to_empty(device="cpu").double().eval()
+    network = raw.shapes_of(build).to_empty(device="cpu").double().eval()
     for name, tensor in network.state_dict().items():
         if name.endswith("num_batches_tracked"):
             tensor.fill_(7)
@@ -118,14 +117,19 @@ def test_every_feature_and_the_logits_are_those_of_the_reference(
     asked = "timm" if reference == "smp timm" else "auto"
     weights = of_contents(contents, numerics=asked)
     early = "smp" if (reference, variant) == ("smp", "b0") else "stem"
-    with torch.device("meta"):
-        ours = EfficientNet(
-            variant,
-            classifier=has_classifier,
-            numerics=weights.numerics,
-            skip="stage1" if has_classifier else early,
+    ours = (
+        raw.shapes_of(
+            lambda: EfficientNet(
+                variant,
+                classifier=has_classifier,
+                numerics=weights.numerics,
+                skip="stage1" if has_classifier else early,
+            )
         )
-    ours = ours.to_empty(device="cpu").double().eval()
+        .to_empty(device="cpu")
+        .double()
+        .eval()
+    )
     load(ours, weights)
 
     native = published(variant).resolution
