@@ -158,11 +158,17 @@ class OpenvinoQuantiser:
         from nncf.quantization.advanced_parameters import (
             AdvancedQuantizationParameters,
             OverflowFix,
+            QuantizerPropagationRule,
         )
 
         # Processors without VNNI add two products in 16 bits, and cut what is larger: weights of
         # half the range keep every layer from it, so that the file answers alike everywhere.
-        advanced = AdvancedQuantizationParameters(overflow_fix=OverflowFix.ENABLE)
+        # A feature that is a skip, too, is rounded once for all who take it, by NNCF's own rule, and
+        # then by one range: that of the stem has channels which lose nearly all of their steps.
+        advanced = AdvancedQuantizationParameters(
+            overflow_fix=OverflowFix.ENABLE,
+            quantizer_propagation_rule=QuantizerPropagationRule.MERGE_IF_ALL_BRANCHES_SAME,
+        )
         if ranges is not None:
             advanced.activations_range_estimator_params = ranges
         with _silent():
