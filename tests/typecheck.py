@@ -6,7 +6,7 @@ the names of sizes without the arguments' own, which no annotation of ours asks 
 
 from collections.abc import Callable
 from functools import wraps
-from inspect import isclass
+from inspect import isclass, isgeneratorfunction
 from types import FunctionType
 from typing import Any, get_args, get_type_hints
 
@@ -27,7 +27,9 @@ def install() -> None:
 
 def _decorator(*, typechecker: Callable[..., Any]) -> Callable[[Any], Any]:
     def decorated(target: Any) -> Any:
-        if isclass(target):
+        # beartype looks at a generator's arguments when its first value is asked for: in the midst
+        # of another call.
+        if isclass(target) or isgeneratorfunction(target):
             return _jaxtyped(target, typechecker=typechecker)
         return _checked(target) if isinstance(target, FunctionType) else target
 

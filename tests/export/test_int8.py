@@ -168,6 +168,26 @@ def test_a_model_of_8_bits_is_written_with_its_losses(
         # Depthwise ones (5 dimensions) have few products to add.
         weights = [weight for weight in small_weights(target) if weight.ndim == 4]
         assert len(weights) > 10 and max(abs(weight).max() for weight in weights) <= 64
+        ranges = depthwise_ranges(target)
+        assert ranges and all(taken == wide for taken, wide in ranges)
+
+
+def depthwise_ranges(file: Path) -> list[tuple[int, int]]:
+    """Ranges that the input of each depthwise convolution of 8 bits has, and its channels."""
+    import openvino
+
+    found: list[tuple[int, int]] = []
+    for op in openvino.Core().read_model(file).get_ordered_ops():
+        if op.get_type_name() != "GroupConvolution":
+            continue
+        given = op.input_value(0).get_node()
+        while given.get_type_name() == "Pad":
+            given = given.input_value(0).get_node()
+        if given.get_type_name() == "FakeQuantize":
+            shapes = [given.input(place).get_partial_shape() for place in (1, 0)]
+            low, feature = (shape[1].get_length() if len(shape) else 1 for shape in shapes)
+            found.append((low, feature))
+    return found
 
 
 def small_weights(file: Path) -> list[ndarray]:
