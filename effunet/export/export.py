@@ -20,6 +20,7 @@ from effunet.export.formats import Draft, Format, Precision, Work
 from effunet.export.graph import Graph, Output
 from effunet.export.int8 import Crops
 from effunet.export.proof import Bounds, Proof, Run, bounds_of, photos, prove, running, scenes
+from effunet.export.sensitivity import FIDELITY
 from effunet.exported import Exported
 from effunet.model.deciding import decided, probable
 from effunet.predictor import Predictor
@@ -34,6 +35,7 @@ class Images:
     photos: Sequence[UInt8[ndarray, "H W C"]] = ()
     calibration: Crops = ()  # 8 bits: of the training split
     judged: Crops = ()  # 8 bits: others of it
+    fidelity: float = FIDELITY  # 8 bits: mean IoU with the original's answers to judge by, 0..1
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,7 @@ def proved(
             len(segmenter.labels),
             images.calibration,
             images.judged,
+            images.fidelity,
             size,
         )
         draft = format.draft(work)

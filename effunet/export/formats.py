@@ -12,7 +12,7 @@ from effunet.export import devices, int8, onnx, openvino, torch_files
 from effunet.export.devices import Size
 from effunet.export.graph import Graph
 from effunet.export.proof import Run
-from effunet.export.sensitivity import Trial, search
+from effunet.export.sensitivity import FIDELITY, Trial, search
 from effunet.runtime import open_file
 
 Precision = Literal["fp32", "fp16", "int8"]
@@ -31,6 +31,7 @@ class Work:
     classes: int
     calibration: int8.Crops = ()  # 8 bits: images that the ranges are taken from
     judged: int8.Crops = ()  # 8 bits: others, on which it has to answer as the original does
+    fidelity: float = FIDELITY  # 8 bits: how well, 0..1
     size: Size | None = None  # of the one image that it takes; None: any
 
 
@@ -104,7 +105,7 @@ def _searched(
         save(made[kept], file, {"library": ""})
         return served(file)
 
-    trials = search(work.original, run, work.judged, work.classes)
+    trials = search(work.original, run, work.judged, work.classes, work.fidelity)
     return Draft(partial(save, made[trials[-1].kept]), trials)
 
 

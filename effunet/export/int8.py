@@ -163,8 +163,8 @@ class OpenvinoQuantiser:
 
         # Processors without VNNI add two products in 16 bits, and cut what is larger: weights of
         # half the range keep every layer from it, so that the file answers alike everywhere.
-        # A feature that is a skip, too, is rounded once for all who take it, by NNCF's own rule, and
-        # then by one range: that of the stem has channels which lose nearly all of their steps.
+        # By NNCF's own rule a feature that is a skip, too, is rounded once for all who take it, by
+        # one range: of the stem's, which is one, some channels then have hardly a step left.
         advanced = AdvancedQuantizationParameters(
             overflow_fix=OverflowFix.ENABLE,
             quantizer_propagation_rule=QuantizerPropagationRule.MERGE_IF_ALL_BRANCHES_SAME,

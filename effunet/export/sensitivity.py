@@ -17,7 +17,7 @@ from effunet.metrics import areas
 from effunet.metrics.confusion import confusion
 
 FIDELITY = 0.95
-"""Least mean IoU of both answers; what a mIoU loses by it is measured at the end."""
+"""Least mean IoU of both answers, if no other is asked for; what a mIoU loses is measured later."""
 
 
 @dataclass(frozen=True)
@@ -34,18 +34,23 @@ class Trial:
 
 
 def search(
-    original: Run, quantised: Callable[[tuple[str, ...]], Run], crops: Crops, classes: int
+    original: Run,
+    quantised: Callable[[tuple[str, ...]], Run],
+    crops: Crops,
+    classes: int,
+    least: float = FIDELITY,
 ) -> list[Trial]:
     """Find what has to stay in float32: all trials in order, the last one is what was found.
 
     All groups at once, and if that is too many: each alone, and then together, the least harmful
-    first, without those with which the whole would fall below FIDELITY.
+    first, without those with which the whole would fall below `least`.
 
     Args:
         original: gives logits or probabilities.
         quantised: gives the model of which these groups stay in float32, as a function.
         crops: images, better none of those that it was calibrated on.
         classes: of the network.
+        least: fidelity that is asked for, 0..1.
     """
     wanted = [named(original(crop))[0] for crop in crops]
 
@@ -54,7 +59,7 @@ def search(
         return Trial(kept, _fidelity(wanted, quantised(kept), crops, classes))
 
     trials = [tried(GROUPS)]
-    if trials[0].fidelity >= FIDELITY:
+    if trials[0].fidelity >= least:
         return trials
     alone = {group: tried([group]) for group in GROUPS}
     trials += alone.values()
@@ -64,7 +69,7 @@ def search(
         if len(taken) == len(GROUPS) - 1:
             break  # all of them were tried first
         trials.append(trial := tried([*taken, group]))
-        if trial.fidelity >= FIDELITY:
+        if trial.fidelity >= least:
             best, taken = trial, [*taken, group]
     return [*(trial for trial in trials if trial is not best), best]
 

@@ -12,9 +12,9 @@ from PIL import Image
 from tiny_segmenter import random_image, saved, tiny_segmenter
 
 from effunet.cli import main
-from effunet.commands.export import FORMATS
+from effunet.commands.export import FIDELITY, FORMATS
 from effunet.commands.export.make import ENDINGS
-from effunet.export import formats
+from effunet.export import formats, sensitivity
 
 onnx = pytest.importorskip("onnx")
 
@@ -218,3 +218,4 @@ def test_the_segmenter_of_the_export_is_as_it_was(home: Path) -> None:
 def test_the_words_of_export_are_the_formats_that_there_are() -> None:
     assert set(FORMATS) == set(formats.FORMATS)
     assert {name: format.endings[0] for name, format in formats.FORMATS.items()} == ENDINGS
+    assert FIDELITY / 100 == sensitivity.FIDELITY

@@ -73,6 +73,12 @@ def test_harms_that_add_up_are_taken_from_the_least_on() -> None:
     assert trials[-1].fidelity >= FIDELITY
 
 
+def test_where_less_fidelity_is_asked_for_more_is_taken() -> None:
+    harm = {"stem": 0.02, "squeeze": 0.01, "decoder": 0.01, "head": 0.005}
+    whole = search(answering(0), broken_by(harm, []), IMAGES, 2, 0.5)
+    assert len(whole) == 1 and whole[0].kept == () and 0.5 < whole[0].fidelity < FIDELITY
+
+
 def test_every_convolution_belongs_to_one_group() -> None:
     names = {
         "encoder.stem.1/Conv_14": "stem",
@@ -154,7 +160,10 @@ def test_a_model_of_8_bits_is_written_with_its_losses(
     ending = {"onnx": ".onnx", "openvino": ".xml"}[format]
     words = ["export", str(file), "--format", format, "--precision", "int8", "--data", str(data)]
     capsys.readouterr()
-    assert main([*words, "--max-drop", "60"]) == 0, capsys.readouterr().err
+    words += ["--max-drop", "60"]
+    if format == "openvino":
+        words += ["--fidelity", "0"]  # the whole network, at the first trial
+    assert main(words) == 0, capsys.readouterr().err
     said = capsys.readouterr().out
     assert "in 8 bits:" in said and "mIoU      100.00 -> " in said
     target = tmp_path / f"model_int8{ending}"
@@ -165,6 +174,7 @@ def test_a_model_of_8_bits_is_written_with_its_losses(
     assert found["miou"] == facts["measured"]["miou"][1]
     assert evaluate(segmenter, open_dataset(str(data), "val"), resamples=0).scores.miou == 1.0
     if format == "openvino":
+        assert said.count("in 8 bits:") == said.count("all in 8 bits:") == 1
         # Depthwise ones (5 dimensions) have few products to add.
         weights = [weight for weight in small_weights(target) if weight.ndim == 4]
         assert len(weights) > 10 and max(abs(weight).max() for weight in weights) <= 64

@@ -14,6 +14,8 @@ Commands = Any
 FORMATS = ("onnx", "openvino", "torchscript", "torch-export", "executorch", "litert")
 PRECISIONS = ("fp32", "fp16", "int8")
 OUTPUTS = ("logits", "probabilities", "mask")
+FIDELITY = 95.0
+"""Per cent; what effunet.export.sensitivity asks for, said before it is loaded."""
 
 
 def run(arguments: Namespace) -> int:
@@ -67,6 +69,14 @@ def add_parser(commands: Commands) -> None:
         "default: 1",
     )
     export.add_argument(
+        "--fidelity",
+        type=_points,
+        default=FIDELITY,
+        metavar="PERCENT",
+        help="int8: how far its answers have to be those of float32, as a mean IoU; where they are "
+        "not, parts stay in float32, which is slower. --max-drop has the last word; default: %(default)g",
+    )
+    export.add_argument(
         "--out",
         type=Path,
         metavar="FILE",
@@ -85,5 +95,5 @@ def _points(text: str) -> float:
     except ValueError:
         points = -1.0
     if not 0 <= points <= 100:
-        raise argparse.ArgumentTypeError(f"points of mIoU, 0 to 100, got {text!r}")
+        raise argparse.ArgumentTypeError(f"per cent of mIoU, 0 to 100, got {text!r}")
     return points

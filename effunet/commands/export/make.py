@@ -139,7 +139,7 @@ def _images(
     found = crops([training[place].image for place in places], LARGEST)
     judged = found[::3]
     others = [crop for place, crop in enumerate(found) if place % 3]
-    return Images(photos, others or judged, judged)
+    return Images(photos, others or judged, judged, arguments.fidelity / 100)
 
 
 def _spread(images: int, wanted: int) -> list[int]:
