@@ -74,7 +74,8 @@ def add_parser(commands: Commands) -> None:
         default=FIDELITY,
         metavar="PERCENT",
         help="int8: how far its answers have to be those of float32, as a mean IoU; where they are "
-        "not, parts stay in float32, which is slower. --max-drop has the last word; default: %(default)g",
+        "not, parts stay in float32, which is slower; --max-drop has the last word; "
+        "default: %(default)g",
     )
     export.add_argument(
         "--out",
