@@ -79,6 +79,7 @@ REFUSED: list[tuple[list[str], int, str]] = [
     (["--format", "executorch"], 2, "takes images of one size: name it"),
     (["--format", "onnx", "--size", "64"], 2, "takes any size"),
     (["--format", "onnx", "--precision", "int8"], 2, "needs --data"),
+    (["--format", "onnx", "--fidelity", "90"], 2, "--fidelity is for --precision int8"),
     (["--format", "torch-export", "--precision", "fp16"], 2, "is for onnx and openvino"),
     (["--format", "torchscript", "--with-runner"], 2, "--with-runner is for onnx and openvino"),
     (["--format", "onnx", "--out", "model.xml"], 2, "ends in .onnx"),

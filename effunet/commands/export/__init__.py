@@ -71,11 +71,10 @@ def add_parser(commands: Commands) -> None:
     export.add_argument(
         "--fidelity",
         type=_points,
-        default=FIDELITY,
         metavar="PERCENT",
         help="int8: how far its answers have to be those of float32, as a mean IoU; where they are "
         "not, parts stay in float32, which is slower; --max-drop has the last word; "
-        "default: %(default)g",
+        f"default: {FIDELITY:g}",
     )
     export.add_argument(
         "--out",
@@ -96,5 +95,5 @@ def _points(text: str) -> float:
     except ValueError:
         points = -1.0
     if not 0 <= points <= 100:
-        raise argparse.ArgumentTypeError(f"per cent of mIoU, 0 to 100, got {text!r}")
+        raise argparse.ArgumentTypeError(f"a number from 0 to 100, got {text!r}")
     return points

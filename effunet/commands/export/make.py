@@ -47,6 +47,11 @@ def run(arguments: Namespace) -> int:
             "--precision int8 needs --data NAME_OR_DIR: its ranges are taken from the training "
             "split, and what it loses is measured; without a dataset, fp16 halves the file"
         )
+    if arguments.precision != "int8" and arguments.fidelity is not None:
+        raise UsageError(
+            f"--fidelity is for --precision int8: {arguments.precision} has to answer as the "
+            "segmenter does, pixel by pixel"
+        )
     header = artifact.inspect(arguments.model)
     target = _target(arguments, header.path)
     from effunet.export.formats import FORMATS
@@ -127,6 +132,7 @@ def _images(
     from effunet.evaluation.evaluate import check_fit
     from effunet.export.export import Images
     from effunet.export.int8 import crops
+    from effunet.export.sensitivity import FIDELITY
 
     if dataset is None:
         return Images()
@@ -139,7 +145,8 @@ def _images(
     found = crops([training[place].image for place in places], LARGEST)
     judged = found[::3]
     others = [crop for place, crop in enumerate(found) if place % 3]
-    return Images(photos, others or judged, judged, arguments.fidelity / 100)
+    asked = FIDELITY if arguments.fidelity is None else arguments.fidelity / 100
+    return Images(photos, others or judged, judged, asked)
 
 
 def _spread(images: int, wanted: int) -> list[int]:
