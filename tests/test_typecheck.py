@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 import torch
+import typecheck
 from beartype.roar import BeartypeCallHintViolation
 
 from effunet.metrics.confusion import confusion
 from effunet.model import raw
+from effunet.tensors import Image
 
 refused = pytest.raises(BeartypeCallHintViolation)
 
@@ -27,3 +29,11 @@ def test_sizes_of_one_name_are_alike_within_a_call_and_not_beyond_it() -> None:
     confusion(wide, wide, 2)
     with refused:
         confusion(square, wide, 2)
+
+
+def test_a_result_of_other_sizes_than_it_is_said_to_have_is_refused() -> None:
+    def halved(image: Image) -> Image:
+        return image[..., ::2]
+
+    with refused:
+        typecheck.decorator(typechecker=typecheck.check)(halved)(torch.zeros(1, 3, 4, 4))

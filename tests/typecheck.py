@@ -22,10 +22,12 @@ _jaxtyped = jaxtyping.jaxtyped
 def install() -> None:
     """Have what is imported of effunet from now on checked."""
     jaxtyping.install_import_hook("effunet", "typecheck.check")
-    jaxtyping.jaxtyped = _decorator  # which the hook writes above every function and class
+    jaxtyping.jaxtyped = decorator  # which the hook writes above every function and class
 
 
-def _decorator(*, typechecker: Callable[..., Any]) -> Callable[[Any], Any]:
+def decorator(*, typechecker: Callable[..., Any]) -> Callable[[Any], Any]:
+    """What stands above each function and class while the tests run."""
+
     def decorated(target: Any) -> Any:
         # beartype looks at a generator's arguments when its first value is asked for: in the midst
         # of another call.

@@ -12,6 +12,8 @@ from PIL import Image
 from tiny_segmenter import random_image, saved, tiny_segmenter
 
 from effunet.cli import _parser, main
+from effunet.commands.explain.asked import class_named
+from effunet.errors import UsageError
 from effunet.explain import METHODS
 from effunet.explain.explanation import DEFAULT_LAYER, DEFAULT_METHOD
 from effunet.pictures.heat import MARK, coloured, heat_overlay, heat_sheet
@@ -55,6 +57,14 @@ def test_one_class_is_one_picture_with_its_scale(capsys: pytest.CaptureFixture[s
 def test_a_region_or_a_pixel_or_all_can_be_asked_for(words: list[str]) -> None:
     assert explain("photo.png", "--class", predicted()[0], *words, "--out", "part.png") == 0
     assert Path("part.png").is_file()
+
+
+def test_a_class_is_found_by_other_capitals_where_they_leave_no_choice() -> None:
+    assert class_named("car", ["Sky", "Car"]) == "Car"
+    assert class_named("car", ["Car", "car"]) == "car"
+    for name in ("CAR", "lorry"):
+        with pytest.raises(UsageError, match="the model's classes are Car, car"):
+            class_named(name, ["Car", "car"])
 
 
 def test_a_folder_is_one_page_with_every_class_that_is_there(

@@ -18,6 +18,10 @@ from effunet.model.encoder import EfficientNet
 from effunet.model.network import EffUNet
 from effunet.segmenter import Segmenter
 
+pytest.importorskip("onnxscript")
+pytest.importorskip("onnxruntime")
+pytest.importorskip("openvino")
+
 FIVE = LabelMap(
     tuple(LabelClass(name, (place, 0, 0), (place,)) for place, name in enumerate("abcde"))
 )

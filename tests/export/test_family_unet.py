@@ -5,10 +5,6 @@ from pathlib import Path
 import pytest
 from family import FAMILY, assert_alike_in_every_format
 
-pytest.importorskip("onnxscript")
-pytest.importorskip("onnxruntime")
-pytest.importorskip("openvino")
-
 
 @pytest.mark.long
 @pytest.mark.parametrize("variant", FAMILY)

@@ -1,6 +1,7 @@
 """What a command asks to have explained: a segmenter, a class, and the pixels of an image."""
 
 from argparse import Namespace
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,20 @@ class Asked:
     missed: bool = False  # true, and nowhere predicted: its true pixels are explained
 
 
+def class_named(name: str, names: Sequence[str]) -> str:
+    """The class of this name; with other capitals, too, where they leave no choice.
+
+    Raises:
+        UsageError: there is none, or more than one.
+    """
+    alike = [one for one in names if one.casefold() == name.casefold()]
+    if name in names:
+        return name
+    if len(alike) == 1:
+        return alike[0]
+    raise UsageError(f"--class {name}: the model's classes are {', '.join(names)}")
+
+
 def segmenter_of(arguments: Namespace) -> "Segmenter":
     """The segmenter, ready for gradients.
 
@@ -39,9 +54,8 @@ def segmenter_of(arguments: Namespace) -> "Segmenter":
             f"{model.header.path} is an exported file, through which no gradient flows: "
             "name the segmenter"
         )
-    names = model.header.class_names
-    if arguments.name is not None and arguments.name not in names:
-        raise UsageError(f"--class {arguments.name}: the model's classes are {', '.join(names)}")
+    if arguments.name is not None:
+        arguments.name = class_named(arguments.name, model.header.class_names)
     from effunet.segmenter import Segmenter
 
     return Segmenter.load(model.header.path, arguments.device)
