@@ -185,9 +185,10 @@ def _export(args: argparse.Namespace, folder: Path) -> None:
     for name, network in networks.items():
         segmenter = _segmenter(args, network.eval())
         facts = facts_of(segmenter, "mask", "fp32")
-        model = openvino.converted(Graph(network, "mask", doubling=True))
+        model = openvino.converted(Graph(network, "mask", doubling="transposed"))
         openvino.save(model, folder / f"{name}-openvino.xml", facts)
-        small = int8.OpenvinoQuantiser(openvino.converted(Graph(network, "mask")), crops)
+        model = openvino.converted(Graph(network, "mask", doubling="shuffled"))
+        small = int8.OpenvinoQuantiser(model, crops)
         openvino.save(small.quantised(()), folder / f"{name}-openvino-int8.xml", facts)
 
 

@@ -20,7 +20,7 @@ from effunet.export.formats import Draft, Format, Precision, Work
 from effunet.export.graph import Graph, Output
 from effunet.export.int8 import Crops
 from effunet.export.proof import Bounds, Proof, Run, bounds_of, photos, prove, running, scenes
-from effunet.export.sensitivity import FIDELITY
+from effunet.export.sensitivity import MOST, Labelled
 from effunet.exported import Exported
 from effunet.model.deciding import decided, probable
 from effunet.predictor import Predictor
@@ -34,8 +34,8 @@ class Images:
 
     photos: Sequence[UInt8[ndarray, "H W C"]] = ()
     calibration: Crops = ()  # 8 bits: of the training split
-    judged: Crops = ()  # 8 bits: others of it
-    fidelity: float = FIDELITY  # 8 bits: mean IoU with the original's answers to judge by, 0..1
+    judged: Labelled = ()  # 8 bits: others of it
+    most: float = MOST  # 8 bits: points of mIoU that may be lost on these
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def proved(
                 segmenter.network,
                 output,
                 segmenter.calibration,
-                doubling=format.doubling and precision != "int8",
+                doubling=format.doubling_int8 if precision == "int8" else format.doubling,
             ),
             precision,
             Path(name),
@@ -108,7 +108,7 @@ def proved(
             len(segmenter.labels),
             images.calibration,
             images.judged,
-            images.fidelity,
+            images.most,
             size,
         )
         draft = format.draft(work)

@@ -12,7 +12,8 @@ from effunet.export import devices, int8, onnx, openvino, torch_files
 from effunet.export.devices import Size
 from effunet.export.graph import Graph
 from effunet.export.proof import Run
-from effunet.export.sensitivity import FIDELITY, Trial, search
+from effunet.export.sensitivity import MOST, Labelled, Trial, search
+from effunet.export.unet import Doubling
 from effunet.runtime import open_file
 
 Precision = Literal["fp32", "fp16", "int8"]
@@ -30,8 +31,8 @@ class Work:
     original: Run  # what the graph has to answer
     classes: int
     calibration: int8.Crops = ()  # 8 bits: images that the ranges are taken from
-    judged: int8.Crops = ()  # 8 bits: others, on which it has to answer as the original does
-    fidelity: float = FIDELITY  # 8 bits: how well, 0..1
+    judged: Labelled = ()  # 8 bits: others, by which it is judged
+    most: float = MOST  # 8 bits: points of mIoU that it may lose on these
     size: Size | None = None  # of the one image that it takes; None: any
 
 
@@ -54,7 +55,8 @@ class Format:
     run: Callable[[Path], Run]
     needs: Mapping[Precision, tuple[str, ...]]  # modules
     extra: str | None  # of our package, which brings them
-    doubling: bool  # whether its runtime is faster with steps that double (StandardEffUNet)
+    doubling: Doubling  # how its runtime computes a U-Net soonest
+    doubling_int8: Doubling = "concatenated"  # the same, of 8 bits
     fixed: bool = False  # whether it takes images of one size alone, one at a time
 
     def check(self, precision: Precision, size: Size | None, name: str) -> None:
@@ -105,7 +107,7 @@ def _searched(
         save(made[kept], file, {"library": ""})
         return served(file)
 
-    trials = search(work.original, run, work.judged, work.classes, work.fidelity)
+    trials = search(work.original, run, work.judged, work.classes, work.most)
     return Draft(partial(save, made[trials[-1].kept]), trials)
 
 
@@ -129,28 +131,30 @@ _NOTHING: dict[Precision, tuple[str, ...]] = {"fp32": ()}
 FORMATS = {
     "onnx": Format(
         "ONNX", (".onnx",), ("fp32", "fp16", "int8"), _onnx, served,
-        {"fp32": _ONNX, "fp16": _ONNX, "int8": _ONNX}, "onnx", doubling=False,
+        {"fp32": _ONNX, "fp16": _ONNX, "int8": _ONNX}, "onnx", doubling="concatenated",
     ),
     "openvino": Format(
         "OpenVINO", (".xml", ".bin"), ("fp32", "fp16", "int8"), _openvino, served,
         {"fp32": _OPENVINO, "fp16": _OPENVINO, "int8": (*_OPENVINO, "nncf")}, "openvino",
-        doubling=True,
+        doubling="transposed", doubling_int8="shuffled",
     ),
     "torchscript": Format(
         "TorchScript", (".torchscript",), ("fp32",), _torchscript, torch_files.run_scripted,
-        _NOTHING, None, doubling=True,
+        _NOTHING, None, doubling="transposed",
     ),
     "torch-export": Format(
         "torch.export", (".pt2",), ("fp32",), _torch_export, torch_files.run_exported,
-        _NOTHING, None, doubling=True,
+        _NOTHING, None, doubling="transposed",
     ),
     "executorch": Format(
         "ExecuTorch", (".pte", ".pte.json"), ("fp32",), partial(_fixed, devices.executorch),
-        devices.run_executorch, {"fp32": ("executorch",)}, "executorch", doubling=True, fixed=True,
+        devices.run_executorch, {"fp32": ("executorch",)}, "executorch",
+        doubling="transposed", fixed=True,
     ),
     "litert": Format(
         "LiteRT", (".tflite", ".tflite.json"), ("fp32",), partial(_fixed, devices.litert),
-        devices.run_litert, {"fp32": ("litert_torch",)}, "litert", doubling=True, fixed=True,
+        devices.run_litert, {"fp32": ("litert_torch",)}, "litert",
+        doubling="transposed", fixed=True,
     ),
 }  # fmt: skip
 """By the word after --format."""

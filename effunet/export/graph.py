@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from effunet.calibration import Calibration
 from effunet.export.standard import StandardEffUNet
+from effunet.export.unet import Doubling
 from effunet.model.kinds import Network
 from effunet.model.network import EffUNet
 from effunet.tensors import Image, Logits
@@ -29,7 +30,7 @@ class Graph(nn.Module):
         output: Output = "logits",
         calibration: Calibration | None = None,
         *,
-        doubling: bool = False,
+        doubling: Doubling = "concatenated",
     ) -> None:
         """Take copies of the weights as they are.
 

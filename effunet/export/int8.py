@@ -35,10 +35,14 @@ OPERATORS = ["Conv", "Sigmoid", "Mul", "Relu", "Resize"]
 and rounded again. Shortcuts stay out: their Add in 8 bits saves nothing."""
 
 GROUPS = (
-    *("stem", "early depthwise", "early pointwise", "late depthwise", "late pointwise"),
+    *("early depthwise", "early pointwise", "late depthwise", "late pointwise"),
     *("squeeze", "decoder", "head"),
 )
 """Parts of a network that are of 8 bits together, or of none."""
+
+FLOAT = ("stem",)
+"""Parts that are never of 8 bits: a convolution of so few channels is no faster in them, and what
+a U-Net's finest skip carries what is lost of the image's edges into the answer."""
 
 EARLY = ("0", "1")
 """Stages of the encoder at reductions 2 and 4, whose channels differ most."""
@@ -143,7 +147,7 @@ class OpenvinoQuantiser:
         tell_nobody()
         from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 
-        names = [name for name in self.nodes if group_of(name) in kept]
+        names = [name for name in self.nodes if group_of(name) in (*FLOAT, *kept)]
         try:
             return self._quantised(names, RangeEstimatorParametersSet.HISTOGRAM)
         except ValueError as fault:
@@ -185,7 +189,7 @@ class OpenvinoQuantiser:
 def _taken(node: str, kind: str, kept: Sequence[str]) -> bool:
     """Whether a node of ONNX is to be of 8 bits."""
     group = group_of(node)
-    if group is None or group in kept:
+    if group is None or group in (*FLOAT, *kept):
         return False  # of no group is what enlarges the logits: in 256 steps classes would draw
     # Squeeze-and-excitation's gates may hardly differ from each other, and are few numbers.
     return group != "squeeze" or kind == "Conv"

@@ -7,16 +7,16 @@ are part of it, nothing is dead, and every size of image runs through the same o
 from collections.abc import Iterator
 from copy import deepcopy
 
-import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from effunet.export.layers import conv_of, enlarged
+from effunet.export.unet import Doubling, StandardUNet
 from effunet.model.blocks import ConvNormAct, MBConv, SqueezeExcite
-from effunet.model.decoders import efficient, unet
+from effunet.model.decoders import efficient
 from effunet.model.decoders.efficient import DecoderBlock, DecoderLevel, EfficientDecoder
-from effunet.model.decoders.unet import DecoderStep, UNetDecoder
-from effunet.model.doubling import summed
+from effunet.model.decoders.unet import UNetDecoder
 from effunet.model.encoder import EfficientNet
 from effunet.model.inference.folded import folded
 from effunet.model.network import EffUNet
@@ -29,26 +29,23 @@ class StandardEffUNet(nn.Module):
 
     mean: Tensor
 
-    def __init__(self, network: EffUNet, *, doubling: bool = False) -> None:
+    def __init__(self, network: EffUNet, *, doubling: Doubling = "concatenated") -> None:
         """Take the weights as they are.
 
         Args:
             network: trained, of float32.
-            doubling: U-Net steps as a transposed convolution and one of the skip, which needs 4/9
-                of the multiply-adds; or, as the paper has it, of both concatenated. Which one is
-                sooner done depends on the runtime.
+            doubling: how steps of a U-Net compute; the others know none.
         """
         super().__init__()
         self.reduction = network.reduction
         self.register_buffer("mean", network.mean.clone())
         self.encoder = _encoder(network.encoder, network.std)
         if isinstance(network.decoder, UNetDecoder):
-            coarsest = network.encoder.widths[-1]
-            self.decoder = _UNet(network.decoder, coarsest if doubling else None)
+            self.decoder = StandardUNet(network.decoder, network.encoder.widths[-1], doubling)
         else:
             assert isinstance(network.decoder, EfficientDecoder)
             self.decoder = _Efficient(network.decoder)
-        self.head = _conv(network.head, network.head.weight.detach(), network.head.bias)
+        self.head = conv_of(network.head, network.head.weight.detach(), network.head.bias)
         self.enlarged = network.reduction >> len(self.decoder.steps)
 
     def forward(self, image: Image) -> Logits:
@@ -58,7 +55,7 @@ class StandardEffUNet(nn.Module):
         centred = F.pad(image.to(self.mean.dtype) - self.mean, (0, right, 0, bottom), "replicate")
         logits: Logits = self.head(self.decoder(self.encoder.features(centred)))
         if self.enlarged > 1:
-            logits = _enlarged(logits, self.enlarged)
+            logits = enlarged(logits, self.enlarged)
         return logits[..., :height, :width]
 
 
@@ -110,14 +107,14 @@ class _Level(nn.Module):
 
     def __init__(self, level: DecoderLevel) -> None:
         super().__init__()
-        self.skip = _conv(level.skip, *folded(level.skip, level.norm))
+        self.skip = conv_of(level.skip, *folded(level.skip, level.norm))
         weight, _ = folded(level.coarse, level.norm)
-        self.coarse = _conv(level.coarse, weight, None)
+        self.coarse = conv_of(level.coarse, weight, None)
         blocks = (block for block in level.mix if isinstance(block, DecoderBlock))
         self.mix = nn.Sequential(*map(_Block, blocks))
 
     def forward(self, coarse: Feature, skip: Float[Tensor, "B S i j"]) -> Result:
-        return self.mix(F.relu(_enlarged(self.coarse(coarse), 2) + self.skip(skip)))
+        return self.mix(F.relu(enlarged(self.coarse(coarse), 2) + self.skip(skip)))
 
 
 class _Block(nn.Module):
@@ -131,74 +128,11 @@ class _Block(nn.Module):
         super().__init__()
         for name in ("expand", "depthwise", "project"):
             conv, norm = efficient.parts(block.get_submodule(name))
-            self.add_module(name, _conv(conv, *folded(conv, norm)))
+            self.add_module(name, conv_of(conv, *folded(conv, norm)))
 
     def forward(self, feature: Feature) -> Feature:
         inner = F.relu(self.depthwise(F.relu(self.expand(feature))))
         return feature + self.project(inner)
-
-
-class _UNet(nn.Module):
-    """UNetDecoder of folded convolutions."""
-
-    def __init__(self, decoder: UNetDecoder, coarsest: int | None) -> None:
-        """`coarsest`: width of the pyramid's last feature, for steps that double; or None."""
-        super().__init__()
-        steps = (step for step in decoder.steps if isinstance(step, DecoderStep))
-        if coarsest is None:
-            self.steps = nn.ModuleList(map(_Step, steps))
-        else:
-            widths = (coarsest, *decoder.widths)
-            self.steps = nn.ModuleList(map(_Doubling, steps, widths))
-
-    def forward(self, pyramid: Pyramid) -> Feature:
-        *skips, feature = pyramid
-        for step in self.steps:
-            feature = step(feature, skips.pop() if skips else None)
-        return feature
-
-
-class _Step(nn.Module):
-    """DecoderStep of folded convolutions."""
-
-    conv1: nn.Conv2d
-    conv2: nn.Conv2d
-
-    def __init__(self, step: DecoderStep) -> None:
-        super().__init__()
-        for name in ("conv1", "conv2"):
-            conv, norm = unet.parts(step.get_submodule(name))
-            self.add_module(name, _conv(conv, *folded(conv, norm)))
-
-    def forward(self, coarse: Feature, skip: Float[Tensor, "B S i j"] | None) -> Result:
-        mixed = F.interpolate(coarse, scale_factor=2.0, mode="nearest")
-        if skip is not None:
-            mixed = torch.cat([mixed, skip], 1)
-        return F.relu(self.conv2(F.relu(self.conv1(mixed))))
-
-
-class _Doubling(nn.Module):
-    """DecoderStep without the doubled and the concatenated feature."""
-
-    def __init__(self, step: DecoderStep, coarse: int) -> None:
-        super().__init__()
-        conv, norm = unet.parts(step.conv1)
-        weight, bias = folded(conv, norm)
-        self.coarse = nn.ConvTranspose2d(coarse, len(weight), 4, 2, 1)
-        with torch.no_grad():
-            self.coarse.weight.copy_(summed(weight[:, :coarse]))
-            self.coarse.get_parameter("bias").copy_(bias)
-        self.skip = None
-        if weight.shape[1] > coarse:
-            self.skip = _conv(conv, weight[:, coarse:], None)
-        conv, norm = unet.parts(step.conv2)
-        self.conv2 = _conv(conv, *folded(conv, norm))
-
-    def forward(self, coarse: Feature, skip: Float[Tensor, "B S i j"] | None) -> Result:
-        mixed = self.coarse(coarse)
-        if self.skip is not None:
-            mixed = mixed + self.skip(skip)
-        return F.relu(self.conv2(F.relu(mixed)))
 
 
 def _encoder(encoder: EfficientNet, std: Tensor) -> EfficientNet:
@@ -222,27 +156,9 @@ def _layer(block: ConvNormAct, scale: Float[Tensor, "1 d 1 1"] | None = None) ->
     """The padding, convolution and activation of a ConvNormAct, for even sides."""
     conv = block.conv
     weight, bias = folded(conv, block.norm)
-    layers: list[nn.Module] = [_conv(conv, weight if scale is None else weight * scale, bias)]
+    layers: list[nn.Module] = [conv_of(conv, weight if scale is None else weight * scale, bias)]
     if isinstance(conv, StridedSameConv):  # its own padding is none
         layers.insert(0, nn.ZeroPad2d(conv.extra(0, 0)))
     if isinstance(block.act, nn.SiLU):
         layers.append(nn.SiLU())
     return nn.Sequential(*layers)
-
-
-def _conv(conv: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> nn.Conv2d:
-    """The convolution with other weights, as float32."""
-    padding = 0 if isinstance(conv.padding, str) else conv.padding[0]
-    copy = nn.Conv2d(
-        weight.shape[1] * conv.groups, len(weight), weight.shape[2], conv.stride[0], padding,
-        groups=conv.groups, bias=bias is not None,
-    )  # fmt: skip
-    with torch.no_grad():
-        copy.weight.copy_(weight)
-        if bias is not None:
-            copy.get_parameter("bias").copy_(bias)
-    return copy
-
-
-def _enlarged(feature: Result, factor: int) -> Float[Tensor, "B E _ _"]:
-    return F.interpolate(feature, scale_factor=float(factor), mode="bilinear")

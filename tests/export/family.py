@@ -41,7 +41,8 @@ def assert_alike_in_every_format(
     # Tracing is half of the time: each graph is traced once for all formats that take it, and of
     # the efficient decoder, in which nothing is doubled, there is one graph.
     graph = Graph(network)
-    graphs = {False: graph, True: Graph(network, doubling=True) if decoder == "unet" else graph}
+    other = Graph(network, doubling="transposed") if decoder == "unet" else graph
+    graphs = {"concatenated": graph, "transposed": other}
     traces = {id(graph): onnx.traced(graph) for graph in {*graphs.values()}}
     patch.setattr(onnx, "traced", lambda graph: traces[id(graph)])
     proofs = {}

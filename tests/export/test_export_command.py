@@ -12,9 +12,9 @@ from PIL import Image
 from tiny_segmenter import random_image, saved, tiny_segmenter
 
 from effunet.cli import main
-from effunet.commands.export import FIDELITY, FORMATS
+from effunet.commands.export import FORMATS
 from effunet.commands.export.make import ENDINGS
-from effunet.export import formats, sensitivity
+from effunet.export import formats
 
 onnx = pytest.importorskip("onnx")
 
@@ -79,7 +79,6 @@ REFUSED: list[tuple[list[str], int, str]] = [
     (["--format", "executorch"], 2, "takes images of one size: name it"),
     (["--format", "onnx", "--size", "64"], 2, "takes any size"),
     (["--format", "onnx", "--precision", "int8"], 2, "needs --data"),
-    (["--format", "onnx", "--fidelity", "90"], 2, "--fidelity is for --precision int8"),
     (["--format", "torch-export", "--precision", "fp16"], 2, "is for onnx and openvino"),
     (["--format", "torchscript", "--with-runner"], 2, "--with-runner is for onnx and openvino"),
     (["--format", "onnx", "--out", "model.xml"], 2, "ends in .onnx"),
@@ -219,4 +218,3 @@ def test_the_segmenter_of_the_export_is_as_it_was(home: Path) -> None:
 def test_the_words_of_export_are_the_formats_that_there_are() -> None:
     assert set(FORMATS) == set(formats.FORMATS)
     assert {name: format.endings[0] for name, format in formats.FORMATS.items()} == ENDINGS
-    assert FIDELITY / 100 == sensitivity.FIDELITY

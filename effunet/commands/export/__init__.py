@@ -14,8 +14,6 @@ Commands = Any
 FORMATS = ("onnx", "openvino", "torchscript", "torch-export", "executorch", "litert")
 PRECISIONS = ("fp32", "fp16", "int8")
 OUTPUTS = ("logits", "probabilities", "mask")
-FIDELITY = 95.0
-"""Per cent; what effunet.export.sensitivity asks for, said before it is loaded."""
 
 
 def run(arguments: Namespace) -> int:
@@ -66,15 +64,8 @@ def add_parser(commands: Commands) -> None:
         default=1.0,
         metavar="POINTS",
         help="the largest loss of mIoU on --data, in points (0..100), that is handed out; "
-        "default: 1",
-    )
-    export.add_argument(
-        "--fidelity",
-        type=_points,
-        metavar="PERCENT",
-        help="int8: how far its answers have to be those of float32, as a mean IoU; where they are "
-        "not, parts stay in float32, which is slower; --max-drop has the last word; "
-        f"default: {FIDELITY:g}",
+        "default: 1. With int8, half of it is what images of the training split may lose before "
+        "parts stay in float32, which is slower",
     )
     export.add_argument(
         "--out",
