@@ -71,8 +71,8 @@ SAMPLES = [(image, truth(40, 1000)) for image in IMAGES]
 
 def test_a_network_that_bears_8_bits_is_tried_once() -> None:
     asked: list[tuple[str, ...]] = []
-    trials = search(answering(0), broken_by({"head": 0.002}, asked), SAMPLES, 2)
-    assert asked == [()] and trials[-1].kept == () and 0.3 < trials[-1].lost <= MOST
+    trials = search(answering(0), broken_by({"head": 0.004}, asked), SAMPLES, 2)
+    assert asked == [()] and trials[-1].kept == () and 0.7 < trials[-1].lost <= MOST
 
 
 def test_what_breaks_the_network_stays_in_float32_and_nothing_else() -> None:

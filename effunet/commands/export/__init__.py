@@ -64,8 +64,8 @@ def add_parser(commands: Commands) -> None:
         default=1.0,
         metavar="POINTS",
         help="the largest loss of mIoU on --data, in points (0..100), that is handed out; "
-        "default: 1. With int8, half of it is what images of the training split may lose before "
-        "parts stay in float32, which is slower",
+        "default: 1. With int8, where images of the training split lose more, parts stay in "
+        "float32, which is slower",
     )
     export.add_argument(
         "--out",

@@ -139,7 +139,7 @@ def _images(
     found = crops([sample.image for sample in samples], LARGEST)
     masks = [crop[0, 0] for crop in crops([sample.mask[..., None] for sample in samples], LARGEST)]
     judged = list(zip(found, masks, strict=True))[::2]
-    return Images(photos, found[1::2] or found, judged, arguments.max_drop / 2)
+    return Images(photos, found[1::2] or found, judged, arguments.max_drop)
 
 
 def _spread(images: int, wanted: int) -> list[int]:
