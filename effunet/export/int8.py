@@ -41,8 +41,8 @@ GROUPS = (
 """Parts of a network that are of 8 bits together, or of none."""
 
 FLOAT = ("stem",)
-"""Parts that are never of 8 bits: a convolution of so few channels is no faster in them, and what
-a U-Net's finest skip carries what is lost of the image's edges into the answer."""
+"""Parts that are never of 8 bits: a convolution of so few channels is no faster in them, and a
+U-Net's finest skip carries what is lost of the image's edges into the answer."""
 
 EARLY = ("0", "1")
 """Stages of the encoder at reductions 2 and 4, whose channels differ most."""

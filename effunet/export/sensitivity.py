@@ -94,5 +94,10 @@ def search(
 
 
 def _miou(run: Run, samples: Labelled, classes: int) -> float:
+    """Over the classes that the masks show: of so few images a rare one may be on none.
+
+    A single pixel that is called so would count as a whole class that is lost.
+    """
     matrix = sum(confusion(mask, named(run(image))[0], classes) for image, mask in samples)
-    return float(areas.mean(areas.iou(areas.areas_of(np.asarray(matrix)))))
+    found = areas.areas_of(np.asarray(matrix))
+    return float(areas.mean(np.where(found[1] > 0, areas.iou(found), np.nan)))

@@ -107,6 +107,16 @@ def test_a_network_that_is_often_wrong_is_judged_by_what_it_loses_and_not_by_how
     assert len(trials) == 1 and trials[0].miou[0] == trials[0].miou[1] < 0.5
 
 
+def test_a_class_that_no_mask_shows_is_not_lost_by_a_pixel_that_is_called_so() -> None:
+    def scored(images: ndarray, rare: float) -> ndarray:
+        scores = np.concatenate([answering(0)(images), np.zeros((1, 1, *images.shape[2:]))], 1)
+        scores[0, 2, 0, 0] = rare
+        return scores.astype(np.float32)
+
+    trials = search(lambda i: scored(i, 0), lambda _: lambda i: scored(i, 2), SAMPLES, 3)
+    assert len(trials) == 1 and 0 < trials[0].lost < 0.1
+
+
 def test_images_without_a_labelled_pixel_judge_nothing() -> None:
     blank = [(image, np.full((40, 1000), IGNORE, np.uint8)) for image in IMAGES]
     with pytest.raises(ModelError, match=r"no pixel is labelled; take --precision fp16"):
