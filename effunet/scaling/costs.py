@@ -1,10 +1,14 @@
 """What a network of a plan costs, counted without computing anything."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, cached_property
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from effunet.model import raw
 from effunet.model.decoders.plan import DecoderName
@@ -93,9 +97,37 @@ def _kept(network: EffUNet, height: int, width: int) -> int:
         return tensor
 
     image = torch.empty(images, 3, height, width, device="meta")
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+    hooks = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
+    with hooks, _NormsThatKeep():
         network.train()(image).sum()
     return sum(tensor.untyped_storage().nbytes() for tensor in kept.values()) // images
+
+
+class _NormsThatKeep(TorchFunctionMode):
+    """Has batch norms keep what they keep, and compute nothing.
+
+    Torch takes them apart in Python for a tensor without memory, which takes most of the time.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: object,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        given = kwargs or {}
+        return _Norm.apply(args[0]) if func is F.batch_norm else func(*args, **given)
+
+
+class _Norm(torch.autograd.Function):
+    """Of a batch norm: what its way back needs besides its weights."""
+
+    @staticmethod
+    def forward(ctx: Any, feature: Tensor) -> Tensor:
+        channels = feature.shape[1]
+        ctx.save_for_backward(feature, *(feature.new_empty(channels) for _ in ("mean", "scale")))
+        return torch.empty_like(feature)
 
 
 def _place(tensor: Tensor) -> int:
