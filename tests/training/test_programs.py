@@ -217,6 +217,7 @@ def test_a_job_at_fault_on_several_devices_stops_no_other(work: Path):
     assert nobody_left(process.pid)
 
 
+@pytest.mark.slow  # four minutes, most of them the compiler's own
 def test_a_compiled_training_computes_the_same_and_its_file_needs_no_compiler(work: Path):
     for name in ("plain", "compiled"):
         compiled = str(name == "compiled").lower()
