@@ -43,7 +43,7 @@ def normalise(
 
 def shapes_of(build: Callable[[], Made]) -> Made:
     """What `build` makes, without memory for its weights and without drawing them."""
-    with torch.device("meta"), _Without(_draws):
+    with torch.device("meta"), Instead(_draws, _itself):
         return build()
 
 
@@ -51,20 +51,21 @@ def count_macs(build: Callable[[], nn.Module], channels: int, height: int, width
     """Count the multiply-adds of one image in the network that `build` makes; computes nothing."""
     network = shapes_of(build).eval()
     image = torch.empty(1, channels, height, width, device="meta")
-    with _Without(_norms), FlopCounterMode(display=False) as counter, torch.no_grad():
+    with Instead(is_norm, _itself), FlopCounterMode(display=False) as counter, torch.no_grad():
         network(image)
     return counter.get_total_flops() // 2
 
 
-class _Without(TorchFunctionMode):
-    """Leaves out functions whose result matters to nobody: it is their first argument.
+class Instead(TorchFunctionMode):
+    """Has less done by functions whose result matters to nobody, of their first argument alone.
 
     Torch goes through them in Python for a tensor without memory, which takes most of the time.
     """
 
-    def __init__(self, skips: Callable[[Callable[..., Any]], bool]) -> None:
+    def __init__(self, meant: Callable[[Any], bool], other: Callable[[Any], Any]) -> None:
+        """`other` is called for the functions that are `meant`."""
         super().__init__()
-        self._skips = skips
+        self._meant, self._other = meant, other
 
     def __torch_function__(
         self,
@@ -74,14 +75,21 @@ class _Without(TorchFunctionMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         given = kwargs or {}
-        return [*args, *given.values()][0] if self._skips(func) else func(*args, **given)
+        if self._meant(func):
+            return self._other([*args, *given.values()][0])
+        return func(*args, **given)
+
+
+def _itself(first: Any) -> Any:
+    return first
 
 
 def _draws(func: Callable[..., Any]) -> bool:
     return getattr(func, "__module__", "") == "torch.nn.init"
 
 
-def _norms(func: Callable[..., Any]) -> bool:
+def is_norm(func: Callable[..., Any]) -> bool:
+    """Whether it is batch norm, by torch's word for it."""
     # They change no shape and multiply no matrix; but they have weights that want a gradient, so
     # that a network which tries itself as it is built (smp's) needs them.
     return func is F.batch_norm

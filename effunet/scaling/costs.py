@@ -1,14 +1,11 @@
 """What a network of a plan costs, counted without computing anything."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 
 from effunet.model import raw
 from effunet.model.decoders.plan import DecoderName
@@ -98,30 +95,13 @@ def _kept(network: EffUNet, height: int, width: int) -> int:
 
     image = torch.empty(images, 3, height, width, device="meta")
     hooks = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
-    with hooks, _NormsThatKeep():
+    with hooks, raw.Instead(raw.is_norm, _Norm.apply):
         network.train()(image).sum()
     return sum(tensor.untyped_storage().nbytes() for tensor in kept.values()) // images
 
 
-class _NormsThatKeep(TorchFunctionMode):
-    """Has batch norms keep what they keep, and compute nothing.
-
-    Torch takes them apart in Python for a tensor without memory, which takes most of the time.
-    """
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: object,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        given = kwargs or {}
-        return _Norm.apply(args[0]) if func is F.batch_norm else func(*args, **given)
-
-
 class _Norm(torch.autograd.Function):
-    """Of a batch norm: what its way back needs besides its weights."""
+    """Keeps what a batch norm keeps for its way back besides its weights, and computes nothing."""
 
     @staticmethod
     def forward(ctx: Any, feature: Tensor) -> Tensor:
